@@ -1,1 +1,3 @@
-//! Module map.
+//! Runs a transfer between endpoints, wherever they are. The only crate besides the schema that knows Cap'n Proto.
+
+pub mod transfer;

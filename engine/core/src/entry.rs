@@ -1,0 +1,250 @@
+//! What is known of one file-system entry, and the one decision whether two of them are the same.
+//! It must not know how either was read or will be written.
+
+use std::sync::Arc;
+
+use crate::path::Name;
+use crate::spec::{Comparison, Preserve};
+
+/// The type of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Dir,
+    /// A symbolic link; never followed.
+    Symlink,
+    /// A named pipe; recreated, never read.
+    Fifo,
+    /// The node of a Unix socket; recreated, never connected.
+    Socket,
+    /// A character device; recreated, never read.
+    CharDevice,
+    /// A block device; recreated, never read.
+    BlockDevice,
+}
+
+impl Kind {
+    /// The word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Dir => "directory",
+            Self::Symlink => "symbolic link",
+            Self::Fifo => "named pipe",
+            Self::Socket => "socket",
+            Self::CharDevice => "character device",
+            Self::BlockDevice => "block device",
+        }
+    }
+
+    /// Whether only a privileged user can usually recreate it.
+    pub fn is_device(self) -> bool {
+        matches!(self, Self::CharDevice | Self::BlockDevice)
+    }
+}
+
+/// A point in time since 1970-01-01 UTC; `secs` may be negative, `nanos` counts forward from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Time {
+    /// Whole seconds.
+    pub secs: i64,
+    /// 0 to 999 999 999 nanoseconds.
+    pub nanos: u32,
+}
+
+impl Time {
+    /// The time as a file system that counts in steps of `granularity_ns` keeps it.
+    #[must_use]
+    pub fn floor_to(self, granularity_ns: u64) -> Self {
+        if granularity_ns <= 1 {
+            return self;
+        }
+        let total = i128::from(self.secs) * NANOS_PER_SEC + i128::from(self.nanos);
+        let floored = total - total.rem_euclid(i128::from(granularity_ns));
+        let nanos = floored.rem_euclid(NANOS_PER_SEC);
+        Self {
+            secs: i64::try_from((floored - nanos) / NANOS_PER_SEC).unwrap_or(self.secs),
+            nanos: u32::try_from(nanos).unwrap_or(0),
+        }
+    }
+}
+
+/// Which inode an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct FileId {
+    /// The device of the file system.
+    pub dev: u64,
+    /// The inode number there.
+    pub ino: u64,
+}
+
+/// One extended attribute. POSIX ACLs are those named `system.posix_acl_access` and `..._default`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Xattr {
+    /// The name with its namespace, without a NUL.
+    pub name: Box<[u8]>,
+    /// The value.
+    pub value: Box<[u8]>,
+}
+
+/// Extended attributes sorted by name.
+pub type Xattrs = Arc<[Xattr]>;
+
+/// Everything but the name and the content.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Meta {
+    /// The type.
+    pub kind: Kind,
+    /// Bytes of content for a file, of the target for a symbolic link; 0 otherwise.
+    pub size: u64,
+    /// Bytes allocated on the device; below `size` the file may have holes.
+    pub allocated: u64,
+    /// Last change of the content.
+    pub mtime: Time,
+    /// Last change of the inode; only ever compared with itself.
+    pub ctime: Time,
+    /// Permission bits with set-id and sticky bits: 0 to 0o7777.
+    pub mode: u32,
+    /// The owner's number.
+    pub uid: u32,
+    /// The group's number.
+    pub gid: u32,
+    /// How many names the inode has.
+    pub nlink: u32,
+    /// Which inode it is.
+    pub id: FileId,
+    /// The device number of a device node, as the system encodes it; 0 otherwise.
+    pub rdev: u64,
+    /// Extended attributes and ACLs; `None` where there are none or they were not asked for.
+    pub xattrs: Option<Xattrs>,
+    /// The target of a symbolic link.
+    pub target: Option<Box<[u8]>>,
+}
+
+impl Meta {
+    /// Whether the two were read from one unchanged inode.
+    pub fn is_unchanged_since(&self, earlier: &Self) -> bool {
+        self.id == earlier.id
+            && self.kind == earlier.kind
+            && self.size == earlier.size
+            && self.mtime == earlier.mtime
+            && self.ctime == earlier.ctime
+    }
+
+    /// Whether fewer bytes are allocated than the content would need.
+    pub fn may_have_holes(&self) -> bool {
+        self.size > 0 && self.allocated < self.size
+    }
+}
+
+/// A named entry of one directory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Its name in the directory.
+    pub name: Name,
+    /// What it is.
+    pub meta: Meta,
+}
+
+/// Which metadata differ and are to be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// Permission bits.
+    pub mode: bool,
+    /// Owner or group.
+    pub owner: bool,
+    /// Modification time.
+    pub times: bool,
+    /// Extended attributes or ACLs.
+    pub xattrs: bool,
+}
+
+impl Changes {
+    /// Everything that `preserve` asks for.
+    pub fn all(preserve: &Preserve) -> Self {
+        Self {
+            mode: preserve.mode,
+            owner: preserve.owner,
+            times: preserve.times,
+            xattrs: preserve.xattrs || preserve.acls,
+        }
+    }
+
+    /// Whether anything is to be set.
+    pub fn any(self) -> bool {
+        self.mode || self.owner || self.times || self.xattrs
+    }
+}
+
+/// How a source entry and what stands at its destination relate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Content and metadata agree.
+    Same,
+    /// The content agrees, these metadata do not.
+    Metadata(Changes),
+    /// The content differs or may differ.
+    Content,
+    /// The types differ.
+    Type,
+}
+
+/// Compares `source` with what stands at its `destination`.
+pub fn compare(source: &Meta, destination: &Meta, rule: &Comparison) -> Verdict {
+    if source.kind != destination.kind {
+        return Verdict::Type;
+    }
+    let content_differs = match source.kind {
+        Kind::File => {
+            source.size != destination.size || !same_time(source.mtime, destination.mtime, rule)
+        }
+        Kind::Symlink => source.target != destination.target,
+        Kind::CharDevice | Kind::BlockDevice => source.rdev != destination.rdev,
+        Kind::Dir | Kind::Fifo | Kind::Socket => false,
+    };
+    if content_differs {
+        return Verdict::Content;
+    }
+    let changes = differences(source, destination, rule);
+    if changes.any() { Verdict::Metadata(changes) } else { Verdict::Same }
+}
+
+/// Which preserved metadata of two entries of one kind differ.
+pub fn differences(source: &Meta, destination: &Meta, rule: &Comparison) -> Changes {
+    let preserve = &rule.preserve;
+    let symlink = source.kind == Kind::Symlink;
+    let owner_differs = (rule.may_chown && source.uid != destination.uid)
+        || (rule.may_chgrp(source.gid) && source.gid != destination.gid);
+    Changes {
+        mode: preserve.mode && !symlink && wanted_mode(source, rule) != destination.mode,
+        owner: preserve.owner && owner_differs,
+        times: preserve.times && !same_time(source.mtime, destination.mtime, rule),
+        xattrs: (preserve.xattrs || preserve.acls) && source.xattrs != destination.xattrs,
+    }
+}
+
+/// The permission bits the destination gets. Set-id bits without their owner would give away rights, so they fall
+/// where the owner cannot be kept.
+pub fn wanted_mode(source: &Meta, rule: &Comparison) -> u32 {
+    let mut mode = source.mode & MODE_MASK;
+    if source.kind != Kind::Dir && !(rule.preserve.owner && rule.may_chown) {
+        if source.uid != rule.own_uid {
+            mode &= !SET_UID;
+        }
+        if !rule.may_chgrp(source.gid) {
+            mode &= !SET_GID;
+        }
+    }
+    mode
+}
+
+fn same_time(source: Time, destination: Time, rule: &Comparison) -> bool {
+    source == destination || source.floor_to(rule.granularity_ns) == destination
+}
+
+const NANOS_PER_SEC: i128 = 1_000_000_000;
+const MODE_MASK: u32 = 0o7777;
+const SET_UID: u32 = 0o4000;
+const SET_GID: u32 = 0o2000;

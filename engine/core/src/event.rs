@@ -1,0 +1,122 @@
+//! What happens to a session, and the way it is told.
+//! It must not know who sends: an engine's worker, a link, or the loop itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+
+use crate::error::Error;
+use crate::frame::Frame;
+use crate::task::{Output, TaskId};
+
+/// Something that happened to a session.
+#[derive(Debug)]
+pub enum Event {
+    /// A task ended. `Err` means that nothing of it counts.
+    Done(TaskId, Result<Output, Error>),
+    /// The peer session said something.
+    Frame(Frame),
+    /// The link to the peer is gone.
+    Cut(Error),
+}
+
+/// Which session of a loop an event is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seat(pub usize);
+
+/// The way to one session. Cheap to clone; may be used from any thread.
+#[derive(Clone, Debug)]
+pub struct Port {
+    seat: Seat,
+    sender: Sender<(Seat, Event)>,
+    control: Arc<Control>,
+}
+
+impl Port {
+    /// A port to the session at `seat` of the loop that reads the other end of `sender`.
+    pub fn new(seat: Seat, sender: Sender<(Seat, Event)>, control: Arc<Control>) -> Self {
+        Self { seat, sender, control }
+    }
+
+    /// Tells the session that a task ended.
+    pub fn done(&self, id: TaskId, result: Result<Output, Error>) {
+        self.post(Event::Done(id, result));
+    }
+
+    /// Tells the session something. After the loop has ended nobody listens, which is no error.
+    pub fn post(&self, event: Event) {
+        drop(self.sender.send((self.seat, event)));
+    }
+
+    /// What all tasks of the run share.
+    pub fn control(&self) -> &Arc<Control> {
+        &self.control
+    }
+}
+
+/// Counters and the stop signal of one run, shared by all its tasks and polled by whoever wants to know. Workers add
+/// per batch or slice, not per file, so that cores do not contend for the counters.
+#[derive(Debug, Default)]
+pub struct Control {
+    cancelled: AtomicBool,
+    files: AtomicU64,
+    bytes: AtomicU64,
+    files_known: AtomicU64,
+    bytes_known: AtomicU64,
+    scanned: AtomicBool,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Entries settled: copied, found equal, or failed.
+    pub files: u64,
+    /// Bytes of content settled.
+    pub bytes: u64,
+    /// Entries known so far.
+    pub files_known: u64,
+    /// Bytes known so far.
+    pub bytes_known: u64,
+    /// Nothing more will become known.
+    pub scanned: bool,
+}
+
+impl Control {
+    /// Asks all tasks to end at their next check. What was published stays.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the run is to end.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Adds settled entries and bytes.
+    pub fn settle(&self, files: u64, bytes: u64) {
+        self.files.fetch_add(files, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Adds newly known entries and bytes.
+    pub fn learn(&self, files: u64, bytes: u64) {
+        self.files_known.fetch_add(files, Ordering::Relaxed);
+        self.bytes_known.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Says that nothing more will become known.
+    pub fn finish_scan(&self) {
+        self.scanned.store(true, Ordering::Relaxed);
+    }
+
+    /// How far the run is. The numbers are read one by one and may be a moment apart.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            files: self.files.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            files_known: self.files_known.load(Ordering::Relaxed),
+            bytes_known: self.bytes_known.load(Ordering::Relaxed),
+            scanned: self.scanned.load(Ordering::Relaxed),
+        }
+    }
+}

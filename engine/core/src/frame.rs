@@ -1,0 +1,53 @@
+//! What the two roles of a transfer tell each other.
+//! It must not know how a frame is encoded or carried.
+
+use crate::entry::Meta;
+use crate::error::Error;
+use crate::path::Name;
+use crate::summary::Summary;
+use crate::task::{Dir, Page};
+
+/// Names a source directory within one transfer; 0 is the destination directory itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DirId(pub u64);
+
+impl DirId {
+    /// The destination directory itself.
+    pub const BASE: Self = Self(0);
+}
+
+/// One message between the roles.
+#[derive(Clone, Debug)]
+pub enum Frame {
+    /// Source to destination: entries of one directory.
+    Listing(Listing),
+    /// Source to destination: an entry could not be examined, or a directory not be read.
+    Unreadable(Error),
+    /// Source to destination: every directory was listed; nothing but answers follows.
+    Scanned,
+    /// Destination to source: so many listed entries are settled, list on.
+    Settled(usize),
+    /// Destination to source: all is done.
+    Finished(Box<Summary>),
+    /// Either way: the session failed.
+    Failed(Error),
+}
+
+/// Entries of one directory.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// The directory.
+    pub dir: DirId,
+    /// Its own metadata, where the destination directory is to take them over.
+    pub meta: Option<Box<Meta>>,
+    /// Its entries, or some of them.
+    pub page: Page,
+    /// The first directory of the page has this id, each next one the next id.
+    pub first_child: DirId,
+    /// Where the entries can be read; only on a link that stays within one machine.
+    pub from: Option<Dir>,
+    /// The name that the only entry has in the source, where it differs.
+    pub source_name: Option<Name>,
+    /// No more pages of this directory follow.
+    pub last: bool,
+}

@@ -1,0 +1,230 @@
+//! Names and relative paths as bytes, checked so that they cannot leave the directory they are below.
+//! It must not touch a file system and does not know which names an operating system can hold.
+
+use std::fmt;
+
+use crate::error::{Error, ErrorKind};
+
+/// One component of a path: not empty, not `.` or `..`, without `/` and NUL. Any other byte is allowed.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Box<[u8]>);
+
+impl Name {
+    /// Checks `bytes` and takes them as a name.
+    ///
+    /// # Errors
+    /// `InvalidName` when the bytes are empty, `.`, `..`, or contain `/` or NUL.
+    pub fn new(bytes: impl Into<Box<[u8]>>) -> Result<Self, Error> {
+        let bytes = bytes.into();
+        if component_is_valid(&bytes) {
+            Ok(Self(bytes))
+        } else {
+            Err(Error::new(ErrorKind::InvalidName, "name", &bytes))
+        }
+    }
+
+    /// The bytes of the name.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// A name for something not yet published. `run` tells runs apart, `sequence` the names within one run.
+    pub fn temporary(run: u64, sequence: u32) -> Self {
+        let text = format!("{TEMPORARY_PREFIX}{run:016x}{sequence:08x}{TEMPORARY_SUFFIX}");
+        Self(text.into_bytes().into_boxed_slice())
+    }
+
+    /// Whether the name is one that [`Name::temporary`] makes: unpublished, never data.
+    pub fn is_temporary(&self) -> bool {
+        is_temporary(&self.0)
+    }
+}
+
+/// Whether `bytes` are a name that [`Name::temporary`] makes.
+pub fn is_temporary(bytes: &[u8]) -> bool {
+    bytes
+        .strip_prefix(TEMPORARY_PREFIX.as_bytes())
+        .and_then(|rest| rest.strip_suffix(TEMPORARY_SUFFIX.as_bytes()))
+        .is_some_and(|id| {
+            id.len() == TEMPORARY_DIGITS
+                && id.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        })
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Escaped(&self.0))
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Escaped(&self.0))
+    }
+}
+
+/// A path below a root: names joined by `/`; empty for the root itself. Its length has no bound of its own.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct RelPath(Box<[u8]>);
+
+impl RelPath {
+    /// The root itself.
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    /// Checks `bytes` as names joined by single slashes.
+    ///
+    /// # Errors
+    /// `InvalidName` when a component is not a valid [`Name`], so also for absolute paths and `..`.
+    pub fn new(bytes: impl Into<Box<[u8]>>) -> Result<Self, Error> {
+        let bytes = bytes.into();
+        if bytes.is_empty() || bytes.split(|byte| *byte == b'/').all(component_is_valid) {
+            Ok(Self(bytes))
+        } else {
+            Err(Error::new(ErrorKind::InvalidName, "path", &bytes))
+        }
+    }
+
+    /// This path with `name` below it.
+    #[must_use]
+    pub fn join(&self, name: &Name) -> Self {
+        if self.is_root() {
+            return Self(name.0.clone());
+        }
+        let mut bytes = Vec::with_capacity(self.0.len() + 1 + name.0.len());
+        bytes.extend_from_slice(&self.0);
+        bytes.push(b'/');
+        bytes.extend_from_slice(&name.0);
+        Self(bytes.into_boxed_slice())
+    }
+
+    /// The path above and the last name; `None` for the root.
+    pub fn split_last(&self) -> Option<(Self, Name)> {
+        if self.is_root() {
+            return None;
+        }
+        let at = self.0.iter().rposition(|byte| *byte == b'/');
+        let (parent, name) = match at {
+            Some(at) => (&self.0[..at], &self.0[at + 1..]),
+            None => (&self.0[..0], &self.0[..]),
+        };
+        Some((Self(parent.into()), Name(name.into())))
+    }
+
+    /// The names from the root down, as bytes.
+    pub fn components(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.split(|byte| *byte == b'/').filter(|part| !part.is_empty())
+    }
+
+    /// Whether this is the root itself.
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The bytes of the path, without a leading or trailing slash.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl fmt::Display for RelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_root() { f.write_str(".") } else { write!(f, "{}", Escaped(&self.0)) }
+    }
+}
+
+/// Shows bytes of a name on one line: control characters, bytes that are not UTF-8 and characters that
+/// reorder text become `\xNN` or `\u{..}`, so that no name can steer a terminal or forge a log line.
+#[derive(Clone, Copy)]
+pub struct Escaped<'a>(pub &'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                match character {
+                    '\n' => f.write_str("\\n")?,
+                    '\t' => f.write_str("\\t")?,
+                    '\r' => f.write_str("\\r")?,
+                    c if c.is_ascii_control() => write!(f, "\\x{:02x}", u32::from(c))?,
+                    c if c.is_control() || reorders_text(c) => write!(f, "{}", c.escape_unicode())?,
+                    c => write!(f, "{c}")?,
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Line separators and the bidirectional controls of Unicode (UAX #9).
+fn reorders_text(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn component_is_valid(bytes: &[u8]) -> bool {
+    !matches!(bytes, b"" | b"." | b"..") && !bytes.iter().any(|byte| matches!(byte, b'/' | 0))
+}
+
+/// Starts hidden names of what is not yet published. With the 24 digits and the suffix it cannot be met by chance.
+const TEMPORARY_PREFIX: &str = ".blit-";
+const TEMPORARY_SUFFIX: &str = ".tmp";
+/// 16 hexadecimal digits of the run and 8 of the sequence number.
+const TEMPORARY_DIGITS: usize = 24;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_leave_their_directory_are_refused() {
+        for bad in [&b""[..], b".", b"..", b"a/b", b"/", b"a\0"] {
+            assert!(Name::new(bad).is_err(), "{bad:?}");
+        }
+        for good in [&b"a"[..], b"...", b".a", b"\xff\xfe", b"a\nb", b"a\\b"] {
+            assert!(Name::new(good).is_ok(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn paths_that_could_leave_their_root_are_refused() {
+        for bad in [&b"/"[..], b"/a", b"a/", b"a//b", b"a/../b", b"..", b"./a", b"a/\0"] {
+            assert!(RelPath::new(bad).is_err(), "{bad:?}");
+        }
+        assert!(RelPath::new(&b"a/b/c"[..]).is_ok());
+    }
+
+    #[test]
+    fn join_and_split_are_inverse() {
+        let name = Name::new(&b"c"[..]).expect("valid");
+        for parent in [RelPath::root(), RelPath::new(&b"a/b"[..]).expect("valid")] {
+            assert_eq!(parent.join(&name).split_last(), Some((parent, name.clone())));
+        }
+        assert_eq!(RelPath::root().split_last(), None);
+    }
+
+    #[test]
+    fn escaped_names_never_reach_a_terminal_raw() {
+        let shown = Escaped(b"a\x1b[31m\n\xffz\xe2\x80\xae").to_string();
+        assert_eq!(shown, "a\\x1b[31m\\n\\xffz\\u{202e}");
+    }
+
+    #[test]
+    fn temporary_names_are_recognised_and_others_are_not() {
+        assert!(Name::temporary(7, 9).is_temporary());
+        for other in
+            [&b".blit-.tmp"[..], b".blit-0123.tmp", b"blit", b".blit-00000000000000070000000g.tmp"]
+        {
+            assert!(!is_temporary(other), "{other:?}");
+        }
+    }
+}

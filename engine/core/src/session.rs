@@ -1,0 +1,3 @@
+//! The two roles of a transfer as state machines without I/O.
+
+pub mod schedule;

@@ -1,0 +1,60 @@
+//! How a transfer is cut into tasks. Every tuning number of a session is here, with its unit and reason.
+//! It must not know what the tasks do.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::task::Task;
+
+/// Entries per page of a listing. Large enough that a page is worth a task switch, small enough that the first bytes
+/// of a huge directory move at once.
+pub const PAGE_ENTRIES_MAX: usize = 1024;
+
+/// Files per copy task: a few milliseconds of work, so that the cores finish together.
+pub const BATCH_FILES_MAX: usize = 256;
+
+/// Bytes per copy task of small files.
+pub const BATCH_BYTES_MAX: u64 = 8 << 20;
+
+/// Files above this are a task of their own and are published on their own: a directory is not held back by them.
+pub const SMALL_FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Entries that the source may list ahead of the destination. Bounds memory to some megabytes whatever the tree.
+pub const WINDOW_ENTRIES_MAX: usize = 16 * PAGE_ENTRIES_MAX;
+
+/// Tasks per worker that a session keeps queued at the engine, so that no worker waits for the loop.
+pub const TASKS_PER_WORKER_MAX: usize = 4;
+
+/// Work that is done in the calling thread: up to so many files. A job that ends below it starts no thread and no ring.
+pub const INLINE_FILES_MAX: u64 = 8;
+
+/// Work that is done in the calling thread: up to so many bytes of content.
+pub const INLINE_BYTES_MAX: u64 = 100_000_000;
+
+/// Directories listed in the calling thread before the work counts as large.
+pub const INLINE_TASKS_MAX: u64 = 32;
+
+/// Decides whether tasks are run in the calling thread: while a run is small.
+#[derive(Debug, Default)]
+pub struct Inline {
+    files: AtomicU64,
+    bytes: AtomicU64,
+    tasks: AtomicU64,
+}
+
+impl Inline {
+    /// Counts `tasks` and says whether the run is still small with them. Once it is not, it never is again.
+    pub fn admits<'a>(&self, tasks: impl Iterator<Item = &'a Task>) -> bool {
+        let (mut files, mut bytes, mut count) = (0, 0, 0);
+        for task in tasks {
+            count += 1;
+            if let Task::Copy(copy) = task {
+                files += copy.picks.len() as u64;
+                bytes += copy.entries().map(|(_, entry)| entry.meta.size).sum::<u64>();
+            }
+        }
+        let files = self.files.fetch_add(files, Ordering::Relaxed) + files;
+        let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let count = self.tasks.fetch_add(count, Ordering::Relaxed) + count;
+        files <= INLINE_FILES_MAX && bytes <= INLINE_BYTES_MAX && count <= INLINE_TASKS_MAX
+    }
+}

@@ -1,0 +1,129 @@
+//! What the user asked for: the verb, what is preserved, and where things are.
+//! It must not know how a transfer is run, nor tune anything.
+
+use std::sync::Arc;
+
+use crate::path::{Name, RelPath};
+use crate::task::{Dir, Root};
+
+/// Which kinds of metadata the destination keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preserve {
+    /// Permission bits.
+    pub mode: bool,
+    /// Owner and group, as far as the user may set them.
+    pub owner: bool,
+    /// Modification times.
+    pub times: bool,
+    /// Extended attributes, ACLs excepted.
+    pub xattrs: bool,
+    /// POSIX ACLs.
+    pub acls: bool,
+    /// That two names are one inode.
+    pub hard_links: bool,
+    /// FIFOs, sockets and devices.
+    pub specials: bool,
+}
+
+impl Preserve {
+    /// Everything: the default.
+    pub const ALL: Self = Self {
+        mode: true,
+        owner: true,
+        times: true,
+        xattrs: true,
+        acls: true,
+        hard_links: true,
+        specials: true,
+    };
+
+    /// Whether listings must read extended attributes.
+    pub fn reads_xattrs(&self) -> bool {
+        self.xattrs || self.acls
+    }
+}
+
+/// Whether file contents may be shared with the source (`FICLONE`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Reflink {
+    /// Where the file system can, otherwise copy.
+    #[default]
+    Auto,
+    /// Share or fail.
+    Always,
+    /// Always copy the bytes.
+    Never,
+}
+
+/// What decides whether a destination entry is equal to its source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// What is preserved is compared.
+    pub preserve: Preserve,
+    /// The step in which the destination keeps times, in nanoseconds; 1 where it keeps them exactly.
+    pub granularity_ns: u64,
+    /// The user may give files away.
+    pub may_chown: bool,
+    /// The user's own number, which new files get.
+    pub own_uid: u32,
+    /// The groups the user may give files to.
+    pub groups: Arc<[u32]>,
+}
+
+impl Comparison {
+    /// Whether files can be given to group `gid`.
+    pub fn may_chgrp(&self, gid: u32) -> bool {
+        self.may_chown || self.groups.contains(&gid)
+    }
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Transfer what is missing or different; never delete.
+    Copy,
+}
+
+/// A transfer as both roles see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransferSpec {
+    /// What is done.
+    pub verb: Verb,
+    /// What the destination keeps.
+    pub preserve: Preserve,
+    /// Whether contents may be shared.
+    pub reflink: Reflink,
+    /// Whether each file is made durable before it counts.
+    pub fsync: bool,
+    /// Only tell what would be done.
+    pub dry_run: bool,
+    /// Report each change, not only counts.
+    pub itemise: bool,
+}
+
+/// One thing to be copied.
+#[derive(Clone, Debug)]
+pub enum SourceItem {
+    /// The contents of a directory go into the destination directory, which takes over its metadata.
+    Contents(Dir),
+    /// The entry `name` of `parent` goes into the destination directory as `target_name`.
+    Entry {
+        /// The directory that holds it.
+        parent: Dir,
+        /// Its name there.
+        name: Name,
+        /// The name it gets.
+        target_name: Name,
+    },
+}
+
+/// Where things go: the directory `path` below `root`.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// A directory that exists.
+    pub root: Arc<Root>,
+    /// The destination directory below it; the root itself when empty.
+    pub path: RelPath,
+    /// Whether that directory is still to be made; then it is one name long.
+    pub absent: bool,
+}

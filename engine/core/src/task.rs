@@ -1,0 +1,445 @@
+//! What a session asks of an engine. Each task is a batch, so that nothing crosses the seam per chunk.
+//! It must not know how a task is executed.
+
+use std::any::Any;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use crate::entry::{Changes, Entry, FileId, Meta};
+use crate::error::Error;
+use crate::path::{Name, RelPath};
+use crate::spec::{Preserve, Reflink};
+
+/// Names one task of one session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskId(pub u64);
+
+/// A directory that everything of a transfer is below. Engines open it once, following links in the path as the user
+/// gave it, and keep what they opened in `held`; below it nothing is ever followed.
+pub struct Root {
+    path: PathBuf,
+    /// The engine's own: what it holds open for this root.
+    pub held: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+impl Root {
+    /// A root that is opened when first needed.
+    pub fn new(path: impl Into<PathBuf>) -> Arc<Self> {
+        Arc::new(Self { path: path.into(), held: OnceLock::new() })
+    }
+
+    /// The path as the user gave it.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl fmt::Debug for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Root").field(&self.path).finish()
+    }
+}
+
+/// Something an engine holds open between tasks: a staged directory, the position in a listing. Dropping it closes it.
+#[derive(Clone)]
+pub struct Held(pub Arc<dyn Any + Send + Sync>);
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Held")
+    }
+}
+
+/// A directory below a root.
+#[derive(Clone, Debug)]
+pub struct Dir {
+    /// The root.
+    pub root: Arc<Root>,
+    /// The way from the root. For a staged directory: its final place, used in messages only.
+    pub path: Arc<RelPath>,
+    /// The staged directory itself, where it is not yet at `path`.
+    pub staged: Option<Held>,
+}
+
+impl Dir {
+    /// The directory `path` below `root`.
+    pub fn new(root: &Arc<Root>, path: RelPath) -> Self {
+        Self { root: Arc::clone(root), path: Arc::new(path), staged: None }
+    }
+
+    /// The directory `name` in this one.
+    #[must_use]
+    pub fn child(&self, name: &Name) -> Self {
+        Self::new(&self.root, self.path.join(name))
+    }
+
+    /// The whole path for messages: the root as the user gave it, then the way below it.
+    pub fn shown(&self, name: Option<&Name>) -> Vec<u8> {
+        let mut bytes = self.root.path().as_os_str().as_encoded_bytes().to_vec();
+        let below = [Some(self.path.as_bytes()), name.map(Name::as_bytes)];
+        for part in below.into_iter().flatten().filter(|part| !part.is_empty()) {
+            if bytes == b"." {
+                bytes.clear();
+            } else if bytes.last().is_some_and(|last| *last != b'/') {
+                bytes.push(b'/');
+            }
+            bytes.extend_from_slice(part);
+        }
+        bytes
+    }
+}
+
+/// Entries of one directory, shared by everything that works on them.
+pub type Page = Arc<[Entry]>;
+
+/// A unit of work for an engine.
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// Read entries of a directory.
+    List(List),
+    /// Copy regular files from one directory to another.
+    Copy(Copy),
+    /// Create, link, publish or repair at the destination.
+    Place(Place),
+    /// Remove entries of a directory.
+    Remove(Remove),
+    /// Digest file contents.
+    Hash(Hash),
+    /// Ask what a directory's file system is and holds.
+    Space(Space),
+}
+
+impl Task {
+    /// The directory that the task works on, for messages; of a copy, its destination.
+    pub fn dir(&self) -> &Dir {
+        match self {
+            Self::List(task) => &task.dir,
+            Self::Copy(task) => &task.to,
+            Self::Place(task) => &task.to,
+            Self::Remove(task) => &task.dir,
+            Self::Hash(task) => &task.dir,
+            Self::Space(task) => &task.dir,
+        }
+    }
+
+    /// The operation, for messages.
+    pub fn op(&self) -> &'static str {
+        match self {
+            Self::List(_) => "list",
+            Self::Copy(_) => "copy",
+            Self::Place(_) => "place",
+            Self::Remove(_) => "remove",
+            Self::Hash(_) => "hash",
+            Self::Space(_) => "examine",
+        }
+    }
+}
+
+/// Read entries of a directory. Temporary names are never among the entries.
+#[derive(Clone, Debug)]
+pub struct List {
+    /// The directory.
+    pub dir: Dir,
+    /// Which entries.
+    pub what: What,
+    /// Whether extended attributes and ACLs are read.
+    pub xattrs: bool,
+    /// Whether the temporary names in the directory are reported too.
+    pub leftovers: bool,
+}
+
+/// Which entries of a directory are read.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// The next ones, at most `entries_max`, in the order of the directory.
+    Next {
+        /// Where the last listing ended; `None` to begin.
+        after: Option<Held>,
+        /// Never more than so many.
+        entries_max: usize,
+    },
+    /// Those with the names of this page, in its order; what does not exist is left out.
+    Named(Page),
+    /// The one with this name, or none.
+    One(Name),
+    /// Only the directory itself.
+    Itself,
+}
+
+/// Copy regular files of one directory to another one. Each is published whole or not at all.
+#[derive(Clone, Debug)]
+pub struct Copy {
+    /// The directory read from.
+    pub from: Dir,
+    /// The directory written to.
+    pub to: Dir,
+    /// What the destination directory is at the start.
+    pub into: CopyInto,
+    /// The entries, under the names they get.
+    pub page: Page,
+    /// Which of them.
+    pub picks: Vec<Pick>,
+    /// The name that the only pick has in the source, where it differs.
+    pub source_name: Option<Name>,
+    /// How.
+    pub manner: Manner,
+}
+
+impl Copy {
+    /// The picked entries.
+    pub fn entries(&self) -> impl Iterator<Item = (&Pick, &Entry)> {
+        self.picks.iter().filter_map(|pick| Some((pick, self.page.get(pick.index)?)))
+    }
+}
+
+/// What the destination directory of a copy is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyInto {
+    /// It exists; each file is published by itself.
+    Existing,
+    /// It does not exist: made under a temporary name with mode 0700, filled, and renamed once; a failed file is left
+    /// out. Its own metadata are set later.
+    New,
+    /// `to.staged` is it, invisible until published; files go straight under their names.
+    Staged,
+}
+
+/// One file of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pick {
+    /// Its place in the page.
+    pub index: usize,
+    /// What stands in its place now.
+    pub over: Over,
+}
+
+/// What stands under a name before something is put there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// Nothing. If something has come meanwhile, that entry fails with `AlreadyExists`.
+    Nothing,
+    /// A non-directory, replaced in one step.
+    Entry,
+    /// A directory, replaced only if it is empty.
+    EmptyDir,
+}
+
+/// How entries are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner {
+    /// Which metadata are kept.
+    pub preserve: Preserve,
+    /// Whether contents may be shared.
+    pub reflink: Reflink,
+    /// Whether it is durable before it counts.
+    pub fsync: bool,
+}
+
+/// Create, link, publish or repair entries of one directory, in the given order.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The directory.
+    pub to: Dir,
+    /// What is done.
+    pub steps: Vec<Step>,
+    /// How.
+    pub manner: Manner,
+}
+
+/// One step of placing.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Make the directory `name`, with mode 0700 until its metadata are set, or with the user's default mode if `plain`.
+    MakeDir {
+        /// Its name.
+        name: Name,
+        /// Nothing will set its mode later.
+        plain: bool,
+    },
+    /// Make a directory under a temporary name with mode 0700 and hold it: `Placed.staged`.
+    Stage,
+    /// Rename a held directory to `name`, which must not exist.
+    Publish {
+        /// What `Stage` gave.
+        staged: Held,
+        /// Its final name.
+        name: Name,
+    },
+    /// Make a symbolic link or a special file, with its metadata.
+    Node {
+        /// What is made.
+        entry: Entry,
+        /// What stands there now.
+        over: Over,
+    },
+    /// Make `name` another name of the file `of` below the same root.
+    Link {
+        /// The new name.
+        name: Name,
+        /// The existing one.
+        of: Arc<RelPath>,
+        /// What stands there now.
+        over: Over,
+    },
+    /// Set metadata of an entry that is not a directory; the content stays.
+    Repair {
+        /// The entry as it is to be.
+        entry: Entry,
+        /// What is set.
+        changes: Changes,
+    },
+    /// Give the user full rights on the directory `to` itself until `Finish`.
+    Widen,
+    /// Set the metadata of the directory `to` itself.
+    Finish {
+        /// As they are to be.
+        meta: Box<Meta>,
+        /// What is set.
+        changes: Changes,
+    },
+}
+
+/// Remove entries of one directory.
+#[derive(Clone, Debug)]
+pub struct Remove {
+    /// The directory.
+    pub dir: Dir,
+    /// The names.
+    pub names: Vec<Name>,
+    /// What may be removed.
+    pub removal: Removal,
+}
+
+/// What a removal may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// Files and empty directories.
+    Single,
+    /// Directories with all that is below them.
+    Tree,
+    /// What a killed run has left: a tree, unless a running process still holds its lock.
+    Leftover,
+}
+
+/// Digest the contents of regular files.
+#[derive(Clone, Debug)]
+pub struct Hash {
+    /// The directory.
+    pub dir: Dir,
+    /// The names.
+    pub names: Vec<Name>,
+}
+
+/// Ask what a directory's file system is and holds.
+#[derive(Clone, Debug)]
+pub struct Space {
+    /// The directory.
+    pub dir: Dir,
+}
+
+/// What a task gave.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Of [`Task::List`].
+    Listed(Listed),
+    /// Of [`Task::Copy`].
+    Copied(Copied),
+    /// Of [`Task::Place`].
+    Placed(Placed),
+    /// Of [`Task::Remove`].
+    Removed(Removed),
+    /// Of [`Task::Hash`].
+    Hashed(Hashed),
+    /// Of [`Task::Space`].
+    Space(SpaceFacts),
+}
+
+/// Entries that were read.
+#[derive(Clone, Debug, Default)]
+pub struct Listed {
+    /// The directory itself; absent on later pages.
+    pub dir: Option<Meta>,
+    /// The entries.
+    pub entries: Vec<Entry>,
+    /// Entries that exist but could not be examined.
+    pub failures: Vec<Error>,
+    /// Where to go on; `None` when all was read.
+    pub next: Option<Held>,
+    /// Temporary names, where asked for and only with the first page.
+    pub leftovers: Vec<Name>,
+}
+
+/// What became of a batch of files.
+#[derive(Clone, Debug, Default)]
+pub struct Copied {
+    /// Files published.
+    pub files: u64,
+    /// Bytes of their contents, holes included.
+    pub bytes: u64,
+    /// How many of these bytes were shared and not written.
+    pub bytes_cloned: u64,
+    /// The others, by their place in the page.
+    pub failures: Vec<(usize, Error)>,
+    /// Metadata that the destination cannot hold and that were left out: which, and on how many files.
+    pub lost: Vec<(Lost, u64)>,
+}
+
+/// What became of the steps of a placing.
+#[derive(Clone, Debug, Default)]
+pub struct Placed {
+    /// The directory that `Step::Stage` made.
+    pub staged: Option<Held>,
+    /// Steps that failed, by their place in the task. A failed step does not stop the others.
+    pub failures: Vec<(usize, Error)>,
+    /// Metadata that the destination cannot hold and that were left out: which, and on how many entries.
+    pub lost: Vec<(Lost, u64)>,
+}
+
+/// Metadata that a destination could not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lost {
+    /// Extended attributes.
+    Xattrs,
+    /// ACLs.
+    Acls,
+}
+
+/// What was removed.
+#[derive(Clone, Debug, Default)]
+pub struct Removed {
+    /// Entries that were not directories.
+    pub files: u64,
+    /// Directories.
+    pub dirs: u64,
+    /// What could not be removed.
+    pub failures: Vec<Error>,
+}
+
+/// The XXH3-128 digests of the named files, in their order.
+#[derive(Clone, Debug)]
+pub struct Hashed {
+    /// A digest or why there is none.
+    pub digests: Vec<Result<u128, Error>>,
+}
+
+/// Facts of a directory and of its file system.
+#[derive(Clone, Debug)]
+pub struct SpaceFacts {
+    /// The directory itself.
+    pub dir: Meta,
+    /// The directory and all above it, upwards.
+    pub ancestors: Vec<FileId>,
+    /// Bytes free for this user.
+    pub available: u64,
+    /// Bytes in all.
+    pub total: u64,
+    /// The step in which modification times are kept, in nanoseconds; 1 where exact or not known.
+    pub granularity_ns: u64,
+    /// The user may give files away.
+    pub may_chown: bool,
+    /// The user's own number.
+    pub own_uid: u32,
+    /// The groups the user may give files to.
+    pub groups: Vec<u32>,
+}

@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
-use blit_core::endpoint::Endpoint;
+use blit_core::drive::Drive;
+use blit_core::endpoint::{Endpoint, Local};
 use blit_core::engine::Engine;
-use blit_core::event::Control;
+use blit_core::event::{Control, Seat};
+use blit_core::link::pair;
+use blit_core::session::Session;
 use blit_core::spec::TransferSpec;
 use blit_core::summary::{Change, Summary};
 use blit_core::{Error, ErrorKind};
+
+use crate::local;
 
 /// A transfer as the user asked for it.
 #[derive(Clone, Debug)]
@@ -18,6 +23,8 @@ pub struct Request {
     pub destination: Endpoint,
     /// How.
     pub spec: TransferSpec,
+    /// The run ends when nothing has moved for so many seconds; `None` never.
+    pub stall_timeout_s: Option<u32>,
 }
 
 /// How a transfer ended.
@@ -29,6 +36,17 @@ pub struct Outcome {
     pub error: Option<Error>,
 }
 
+impl Outcome {
+    fn failed(error: Error) -> Self {
+        Self { summary: Summary::default(), error: Some(error) }
+    }
+
+    /// Whether tasks hang in the engine, so that waiting for it would hang too.
+    pub fn engine_hangs(&self) -> bool {
+        self.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Stalled)
+    }
+}
+
 /// Runs `request` on `engine` until it is done, fails or is cancelled through `control`. `observe` is told each change
 /// when the spec asks for it.
 pub fn run(
@@ -37,6 +55,53 @@ pub fn run(
     control: &Arc<Control>,
     observe: &mut dyn FnMut(Change),
 ) -> Outcome {
-    let _ = (request, engine, control, observe);
-    Outcome { error: Some(Error::new(ErrorKind::Internal, "run", b"")), ..Outcome::default() }
+    let sources: Result<Vec<&Local>, Error> = request.sources.iter().map(only_local).collect();
+    match sources.and_then(|sources| Ok((sources, only_local(&request.destination)?))) {
+        Ok((sources, destination)) => {
+            let way = local::Way { sources: &sources, destination, engine, control };
+            run_local(request, &way, observe)
+        }
+        Err(error) => Outcome::failed(error),
+    }
 }
+
+fn only_local(endpoint: &Endpoint) -> Result<&Local, Error> {
+    match endpoint {
+        Endpoint::Local(local) => Ok(local),
+        Endpoint::Remote(remote) => {
+            let why = "this build copies between local paths only";
+            Err(Error::because(ErrorKind::Usage, "connect to", remote.host.as_bytes(), why))
+        }
+    }
+}
+
+/// Both roles in this process.
+fn run_local(request: &Request, way: &local::Way<'_>, observe: &mut dyn FnMut(Change)) -> Outcome {
+    let resolved = match local::resolve(way) {
+        Ok(resolved) => resolved,
+        Err(error) => return Outcome::failed(error),
+    };
+    let (spec, limits) = (request.spec, way.engine.limits());
+    let mut drive = Drive::new(way.engine, way.control);
+    if let Some(seconds) = request.stall_timeout_s {
+        drive.limit_stall(seconds);
+    }
+    let (at_source, at_destination) = pair(&drive.port(SOURCE), &drive.port(DESTINATION));
+    let source = Session::source(resolved.items, spec, limits);
+    drive.add(source, Box::new(at_source));
+    let destination = Session::destination(resolved.target, &resolved.facts, spec, limits);
+    drive.add(destination, Box::new(at_destination));
+    let stalled = drive.run(observe).err();
+    let [source, destination] = [drive.session(SOURCE), drive.session(DESTINATION)];
+    let errors = [stalled.as_ref(), destination.error(), source.error()];
+    Outcome { summary: destination.summary().clone(), error: cause(errors) }
+}
+
+/// The error that explains the others: what was interrupted because of it says only that.
+fn cause(errors: [Option<&Error>; 3]) -> Option<Error> {
+    let known = || errors.iter().copied().flatten();
+    known().find(|error| error.kind != ErrorKind::Interrupted).or_else(|| known().next()).cloned()
+}
+
+const SOURCE: Seat = Seat(0);
+const DESTINATION: Seat = Seat(1);

@@ -1,1 +1,186 @@
-//! The loop.
+//! The one loop: takes events, lets the sessions decide, hands out their tasks and frames.
+//! It must not know what a session is for, nor which engine and links it serves.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::time::Duration;
+
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind};
+use crate::event::{Control, Event, Port, Progress, Seat};
+use crate::link::Link;
+use crate::session::{Actions, Session};
+use crate::summary::Change;
+
+/// Sessions of one process, their engine and their links.
+pub struct Drive<'a> {
+    engine: &'a dyn Engine,
+    control: Arc<Control>,
+    sender: Sender<(Seat, Event)>,
+    inbox: Receiver<(Seat, Event)>,
+    seats: Vec<Seated>,
+    /// How long nothing may move; `None` for ever.
+    stall_beats_max: Option<u32>,
+}
+
+struct Seated {
+    session: Session,
+    link: Box<dyn Link>,
+    port: Port,
+    actions: Actions,
+}
+
+impl<'a> Drive<'a> {
+    /// A loop without sessions.
+    pub fn new(engine: &'a dyn Engine, control: &Arc<Control>) -> Self {
+        let (sender, inbox) = channel();
+        let control = Arc::clone(control);
+        Self { engine, control, sender, inbox, seats: Vec::new(), stall_beats_max: None }
+    }
+
+    /// Ends the run when neither a task nor a counter has moved for `seconds`.
+    pub fn limit_stall(&mut self, seconds: u32) {
+        self.stall_beats_max = Some(seconds.saturating_mul(BEATS_PER_SEC).max(1));
+    }
+
+    /// The way to the session that will sit at `seat`.
+    pub fn port(&self, seat: Seat) -> Port {
+        Port::new(seat, self.sender.clone(), Arc::clone(&self.control))
+    }
+
+    /// Adds a session with its link; seats are given in order from 0.
+    pub fn add(&mut self, session: Session, link: Box<dyn Link>) {
+        let port = self.port(Seat(self.seats.len()));
+        self.seats.push(Seated { session, link, port, actions: Actions::default() });
+    }
+
+    /// The session at `seat`.
+    ///
+    /// # Panics
+    /// When no session was added there.
+    pub fn session(&self, seat: Seat) -> &Session {
+        &self.seats[seat.0].session
+    }
+
+    /// Lets every session begin.
+    pub fn start(&mut self, observe: &mut dyn FnMut(Change)) {
+        for index in 0..self.seats.len() {
+            let seated = &mut self.seats[index];
+            seated.session.start(&mut seated.actions);
+        }
+        self.act(observe);
+    }
+
+    /// Hands the next event over, if one has come; says whether one had.
+    pub fn step(&mut self, observe: &mut dyn FnMut(Change)) -> bool {
+        match self.inbox.try_recv() {
+            Ok((seat, event)) => {
+                self.hand_over(seat, event);
+                self.act(observe);
+                true
+            }
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => false,
+        }
+    }
+
+    /// Ends every session for `error` as soon as its running tasks have ended.
+    pub fn abort(&mut self, error: &Error, observe: &mut dyn FnMut(Change)) {
+        for seated in &mut self.seats {
+            seated.session.abort(error.clone(), &mut seated.actions);
+        }
+        self.act(observe);
+    }
+
+    /// Whether every session has ended.
+    pub fn is_ended(&self) -> bool {
+        self.seats.iter().all(|seated| seated.session.is_ended())
+    }
+
+    /// Runs until every session has ended, or nothing moves any more.
+    ///
+    /// # Errors
+    /// `Stalled`, with the operation and the path that hang: then tasks are still running.
+    pub fn run(&mut self, observe: &mut dyn FnMut(Change)) -> Result<(), Error> {
+        self.start(observe);
+        let mut stall = Stall::default();
+        while !self.is_ended() {
+            match self.inbox.recv_timeout(BEAT) {
+                Ok((seat, event)) => {
+                    self.hand_over(seat, event);
+                    while let Ok((seat, event)) = self.inbox.try_recv() {
+                        self.hand_over(seat, event);
+                    }
+                    stall = Stall::default();
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    self.check_stall(&mut stall)?;
+                }
+            }
+            self.act(observe);
+            if self.control.is_cancelled() && !self.has_failed() {
+                self.abort(&Error::new(ErrorKind::Interrupted, "copy", b""), observe);
+            }
+        }
+        Ok(())
+    }
+
+    fn has_failed(&self) -> bool {
+        self.seats.iter().any(|seated| seated.session.error().is_some())
+    }
+
+    fn check_stall(&self, stall: &mut Stall) -> Result<(), Error> {
+        let progress = self.control.progress();
+        if stall.progress != Some(progress) {
+            *stall = Stall { progress: Some(progress), beats: 0 };
+            return Ok(());
+        }
+        stall.beats += 1;
+        if self.stall_beats_max.is_none_or(|max| stall.beats < max) {
+            return Ok(());
+        }
+        let oldest = self.seats.iter().find_map(|seated| seated.session.oldest_task());
+        let (op, path) = oldest.unwrap_or(("wait", Vec::new()));
+        let why = format!("nothing has moved for {} s", stall.beats / BEATS_PER_SEC);
+        Err(Error::because(ErrorKind::Stalled, op, &path, why))
+    }
+
+    fn hand_over(&mut self, seat: Seat, event: Event) {
+        if let Some(seated) = self.seats.get_mut(seat.0) {
+            seated.session.handle(event, &mut seated.actions);
+        }
+    }
+
+    /// Does what the sessions want done.
+    fn act(&mut self, observe: &mut dyn FnMut(Change)) {
+        for seated in &mut self.seats {
+            let actions = std::mem::take(&mut seated.actions);
+            self.control.settle(actions.settled.0, actions.settled.1);
+            self.control.learn(actions.learned.0, actions.learned.1);
+            if actions.scanned {
+                self.control.finish_scan();
+            }
+            for frame in actions.frames {
+                seated.link.send(frame);
+            }
+            actions.changes.into_iter().for_each(&mut *observe);
+            if !actions.tasks.is_empty() {
+                self.engine.submit(actions.tasks, &seated.port);
+            }
+            // What still runs would only be thrown away.
+            if seated.session.error().is_some() {
+                self.control.cancel();
+            }
+        }
+    }
+}
+
+/// Since when nothing has moved.
+#[derive(Default)]
+struct Stall {
+    progress: Option<Progress>,
+    beats: u32,
+}
+
+/// How often the loop looks whether something moves while no event comes.
+const BEAT: Duration = Duration::from_millis(500);
+const BEATS_PER_SEC: u32 = 2;

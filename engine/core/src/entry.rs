@@ -221,7 +221,7 @@ pub fn differences(source: &Meta, destination: &Meta, rule: &Comparison) -> Chan
         mode: preserve.mode && !symlink && wanted_mode(source, rule) != destination.mode,
         owner: preserve.owner && owner_differs,
         times: preserve.times && !same_time(source.mtime, destination.mtime, rule),
-        xattrs: (preserve.xattrs || preserve.acls) && source.xattrs != destination.xattrs,
+        xattrs: !same_xattrs(source, destination, rule),
     }
 }
 
@@ -240,6 +240,18 @@ pub fn wanted_mode(source: &Meta, rule: &Comparison) -> u32 {
     mode
 }
 
+fn same_xattrs(source: &Meta, destination: &Meta, rule: &Comparison) -> bool {
+    let kept = |meta: &'_ Meta| {
+        let all = meta.xattrs.iter().flat_map(|xattrs| xattrs.iter().cloned());
+        all.filter(|xattr| rule.preserve.keeps_xattr(&xattr.name, rule.may_chown))
+            .collect::<Vec<_>>()
+    };
+    match (&source.xattrs, &destination.xattrs) {
+        (None, None) => true,
+        _ => kept(source) == kept(destination),
+    }
+}
+
 fn same_time(source: Time, destination: Time, rule: &Comparison) -> bool {
     source == destination || source.floor_to(rule.granularity_ns) == destination
 }
@@ -248,3 +260,18 @@ const NANOS_PER_SEC: i128 = 1_000_000_000;
 const MODE_MASK: u32 = 0o7777;
 const SET_UID: u32 = 0o4000;
 const SET_GID: u32 = 0o2000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_floored_to_the_granularity_before_and_after_1970() {
+        let time = Time { secs: 5, nanos: 999_999_999 };
+        assert_eq!(time.floor_to(1), time);
+        assert_eq!(time.floor_to(1_000_000_000), Time { secs: 5, nanos: 0 });
+        assert_eq!(time.floor_to(2_000_000_000), Time { secs: 4, nanos: 0 });
+        let early = Time { secs: -1, nanos: 500 };
+        assert_eq!(early.floor_to(2_000_000_000), Time { secs: -2, nanos: 0 });
+    }
+}

@@ -1,3 +1,123 @@
-//! The two roles of a transfer as state machines without I/O.
+//! The two roles of a transfer as state machines: events go in, tasks and frames come out.
+//! They must not do I/O, wait, or know the engine and the link behind them.
 
 pub mod schedule;
+
+mod desk;
+mod destination;
+mod links;
+mod plan;
+mod source;
+
+use crate::engine::Limits;
+use crate::error::Error;
+use crate::event::Event;
+use crate::frame::Frame;
+use crate::spec::{SourceItem, Target, TransferSpec};
+use crate::summary::{Change, Summary};
+use crate::task::{SpaceFacts, Task, TaskId};
+
+use destination::Destination;
+use source::Source;
+
+/// What a session wants done. The loop takes it out after every event.
+#[derive(Debug, Default)]
+pub struct Actions {
+    /// For the engine.
+    pub tasks: Vec<(TaskId, Task)>,
+    /// For the peer session, in this order.
+    pub frames: Vec<Frame>,
+    /// For whoever watches.
+    pub changes: Vec<Change>,
+    /// Entries and bytes settled without a copy task.
+    pub settled: (u64, u64),
+    /// Entries and bytes that became known.
+    pub learned: (u64, u64),
+    /// Nothing more will become known.
+    pub scanned: bool,
+}
+
+/// One role of one transfer.
+#[derive(Debug)]
+pub struct Session {
+    role: Role,
+}
+
+#[derive(Debug)]
+enum Role {
+    Source(Box<Source>),
+    Destination(Box<Destination>),
+}
+
+impl Session {
+    /// The role that lists `items`. Listing begins with [`Session::start`].
+    pub fn source(items: Vec<SourceItem>, spec: TransferSpec, limits: Limits) -> Self {
+        Self { role: Role::Source(Box::new(Source::new(items, spec, limits))) }
+    }
+
+    /// The role that makes `target` what the peer lists. `facts` are those of the target's root.
+    pub fn destination(
+        target: Target,
+        facts: &SpaceFacts,
+        spec: TransferSpec,
+        limits: Limits,
+    ) -> Self {
+        Self { role: Role::Destination(Box::new(Destination::new(target, facts, spec, limits))) }
+    }
+
+    /// Begins.
+    pub fn start(&mut self, out: &mut Actions) {
+        match &mut self.role {
+            Role::Source(source) => source.start(out),
+            Role::Destination(_) => {}
+        }
+    }
+
+    /// Takes note of what happened. A session that has ended ignores it.
+    pub fn handle(&mut self, event: Event, out: &mut Actions) {
+        match &mut self.role {
+            Role::Source(source) => source.handle(event, out),
+            Role::Destination(destination) => destination.handle(event, out),
+        }
+    }
+
+    /// Ends the session for `error` as soon as its running tasks have ended; nothing new is begun.
+    pub fn abort(&mut self, error: Error, out: &mut Actions) {
+        match &mut self.role {
+            Role::Source(source) => source.abort(error, out),
+            Role::Destination(destination) => destination.abort(error, out),
+        }
+    }
+
+    /// Whether the session has ended, well or not, and has no task running.
+    pub fn is_ended(&self) -> bool {
+        match &self.role {
+            Role::Source(source) => source.is_ended(),
+            Role::Destination(destination) => destination.is_ended(),
+        }
+    }
+
+    /// Why the session ends early, where it does.
+    pub fn error(&self) -> Option<&Error> {
+        match &self.role {
+            Role::Source(source) => source.error(),
+            Role::Destination(destination) => destination.error(),
+        }
+    }
+
+    /// What was done so far; at a source, only what the peer has told.
+    pub fn summary(&self) -> &Summary {
+        match &self.role {
+            Role::Source(source) => source.summary(),
+            Role::Destination(destination) => destination.summary(),
+        }
+    }
+
+    /// The task that has run longest, as operation and path.
+    pub fn oldest_task(&self) -> Option<(&'static str, Vec<u8>)> {
+        match &self.role {
+            Role::Source(source) => source.oldest_task(),
+            Role::Destination(destination) => destination.oldest_task(),
+        }
+    }
+}

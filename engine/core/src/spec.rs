@@ -37,6 +37,16 @@ impl Preserve {
         specials: true,
     };
 
+    /// Whether the extended attribute `name` is kept. Without privileges only the user's own namespace and ACLs can be
+    /// set; the others are neither compared nor set then.
+    pub fn keeps_xattr(&self, name: &[u8], privileged: bool) -> bool {
+        if name.starts_with(ACL_PREFIX) {
+            self.acls
+        } else {
+            self.xattrs && (privileged || name.starts_with(USER_PREFIX))
+        }
+    }
+
     /// Whether listings must read extended attributes.
     pub fn reads_xattrs(&self) -> bool {
         self.xattrs || self.acls
@@ -127,3 +137,8 @@ pub struct Target {
     /// Whether that directory is still to be made; then it is one name long.
     pub absent: bool,
 }
+
+/// Linux keeps POSIX ACLs as the attributes `system.posix_acl_access` and `system.posix_acl_default`.
+const ACL_PREFIX: &[u8] = b"system.posix_acl_";
+/// The namespace that a file's owner may write.
+const USER_PREFIX: &[u8] = b"user.";

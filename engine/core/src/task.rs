@@ -336,6 +336,8 @@ pub struct Hash {
 pub struct Space {
     /// The directory.
     pub dir: Dir,
+    /// Whether the granularity of times is found out, by an unnamed file in the directory.
+    pub probe_times: bool,
 }
 
 /// What a task gave.

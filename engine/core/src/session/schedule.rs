@@ -58,3 +58,13 @@ impl Inline {
         files <= INLINE_FILES_MAX && bytes <= INLINE_BYTES_MAX && count <= INLINE_TASKS_MAX
     }
 }
+
+/// Whether a new directory with `files` small files of `bytes` together is made and filled by one task, or filled by
+/// several at once. One task does less and takes no lock twice; but when little else is queued it would leave cores idle.
+pub(super) fn whole_directory_is_one_task(files: usize, bytes: u64, queued: usize) -> bool {
+    let limit = if queued >= BUSY_TASKS_MIN { PAGE_ENTRIES_MAX } else { BATCH_FILES_MAX };
+    files <= limit && bytes <= 4 * BATCH_BYTES_MAX
+}
+
+/// From so many queued tasks on, the cores have enough to do.
+const BUSY_TASKS_MIN: usize = 4;

@@ -1,0 +1,86 @@
+//! One destination directory in work.
+
+use crate::entry::{Changes, Meta};
+use crate::frame::DirId;
+use crate::session::plan::Plan;
+use crate::task::{Dir, Held};
+
+/// A directory from its announcement until all in it is settled and its metadata are set.
+#[derive(Debug)]
+pub(super) struct Folder {
+    /// Where it is or will be.
+    pub(super) to: Dir,
+    /// The directory it is in; none for the destination directory itself.
+    pub(super) parent: Option<DirId>,
+    pub(super) state: State,
+    /// The metadata it takes over; none where it keeps its own.
+    pub(super) meta: Option<Box<Meta>>,
+    /// What it was before, where it existed.
+    pub(super) old: Option<Box<Meta>>,
+    /// Pages that wait until it is ready.
+    pub(super) queue: Vec<u64>,
+    /// Pages, sub-directories and tasks that are not settled.
+    pub(super) open: usize,
+    /// No more pages follow.
+    pub(super) listed: bool,
+    /// Its entries were changed, so that its times must be set again.
+    pub(super) touched: bool,
+    /// It was given rights that it must lose again.
+    pub(super) widened: bool,
+    /// Leftovers were looked for.
+    pub(super) swept: bool,
+    /// Its metadata are being set.
+    pub(super) finishing: bool,
+    /// Itself while it is invisible.
+    pub(super) staged: Option<Held>,
+    /// Copies into it while it is invisible.
+    pub(super) filling: usize,
+    /// What is still to be done for pages that were decided before it is ready.
+    pub(super) rest: Vec<(u64, Plan)>,
+}
+
+/// `Waiting` for its parent; then `Absent`, `Ready` or `Failed`. From `Absent` over `Making` to `Ready` or `Failed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Whether it exists is not known.
+    Waiting,
+    /// It does not exist.
+    Absent,
+    /// It is being made, or given the rights that are needed.
+    Making,
+    /// Entries can be put in it; `fresh` if this run made it.
+    Ready {
+        /// Nothing was in it that this run did not put there.
+        fresh: bool,
+    },
+    /// It cannot be made.
+    Failed,
+}
+
+impl Folder {
+    pub(super) fn new(to: Dir, parent: Option<DirId>, state: State) -> Self {
+        Self {
+            to,
+            parent,
+            state,
+            meta: None,
+            old: None,
+            queue: Vec::new(),
+            open: 0,
+            listed: false,
+            touched: false,
+            widened: false,
+            swept: false,
+            finishing: false,
+            staged: None,
+            filling: 0,
+            rest: Vec::new(),
+        }
+    }
+
+    /// What a directory that keeps its own metadata needs at the end: the rights it had.
+    pub(super) fn narrow_again(&self) -> Changes {
+        let mode = self.widened && !self.finishing && self.old.is_some();
+        Changes { mode, ..Changes::default() }
+    }
+}

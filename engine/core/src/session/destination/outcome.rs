@@ -1,0 +1,360 @@
+//! Takes note of what became of a task.
+
+use super::Destination;
+use super::folder::State;
+use super::work::{Fill, Job, Note};
+use crate::entry::{FileId, Kind};
+use crate::error::{Error, ErrorKind};
+use crate::frame::DirId;
+use crate::session::Actions;
+use crate::summary::Action;
+use crate::task::{Copied, CopyInto, Dir, Listed, Output, Placed, Removed, Step};
+
+impl Destination {
+    pub(super) fn job_done(&mut self, job: Job, result: Result<Output, Error>, out: &mut Actions) {
+        if let Err(error) = &result
+            && error.kind.ends_session()
+        {
+            return self.abort(error.clone(), out);
+        }
+        match job {
+            Job::Sweep => self.swept(result, out),
+            Job::LookUp { page } => match listed(result) {
+                Ok(listed) => self.looked_up(page, listed, out),
+                Err(error) => self.look_up_failed(page, error, out),
+            },
+            Job::Fill(fill) => {
+                self.filled(&fill, result, out);
+                self.release(fill.page, out);
+            }
+            Job::Steps { page, notes } => {
+                match placed(result) {
+                    Ok(placed) => {
+                        self.summary.lose(&placed.lost);
+                        self.steps_done(page, &notes, &placed.failures, out);
+                    }
+                    Err(error) => {
+                        let all: Vec<_> =
+                            (0..notes.len()).map(|place| (place, error.clone())).collect();
+                        self.steps_done(page, &notes, &all, out);
+                    }
+                }
+                self.release(page, out);
+            }
+            Job::Leftovers { dir } => self.leftovers_removed(dir, result, out),
+            Job::Make { dir } => self.dir_made(dir, one_step(result), out),
+            Job::Publish { dir } => self.dir_made(dir, one_step(result), out),
+            Job::Stage { dir } => match one_step(result) {
+                Ok(placed) => self.staged(dir, placed, out),
+                Err(error) => self.fail_folder(dir, error, out),
+            },
+            Job::Widen { dir } => {
+                if let Some(folder) = self.folders.get_mut(&dir) {
+                    folder.widened = one_step(result).is_ok();
+                }
+                self.ready(dir, false, out);
+            }
+            Job::Finish { dir } => {
+                match one_step(result) {
+                    Ok(placed) => self.summary.lose(&placed.lost),
+                    Err(error) => self.fail(error, out),
+                }
+                self.close(dir, out);
+            }
+        }
+    }
+
+    /// A task ended after the session had failed: what it did was done all the same.
+    pub(super) fn job_done_late(&mut self, result: Result<Output, Error>) {
+        if let Ok(Output::Copied(copied)) = result {
+            self.summary.files += copied.files;
+            self.summary.bytes += copied.bytes;
+            self.summary.bytes_cloned += copied.bytes_cloned;
+        }
+    }
+
+    /// One entry failed; where each further one would fail alike, the session ends.
+    fn fail(&mut self, error: Error, out: &mut Actions) {
+        let ends = error.kind.ends_session().then(|| error.clone());
+        self.summary.fail(error);
+        if let Some(error) = ends {
+            self.abort(error, out);
+        }
+    }
+
+    fn swept(&mut self, result: Result<Output, Error>, out: &mut Actions) {
+        // Whether leftovers can be found is not what the run is about: the directory may be readable by nobody.
+        if let (Ok(listed), Some(base)) = (listed(result), self.folders.get(&DirId::BASE))
+            && !listed.leftovers.is_empty()
+            && let Some((parent, _)) = base.to.path.split_last()
+        {
+            let at = Dir::new(&base.to.root, parent);
+            self.remove_leftovers(DirId::BASE, at, listed.leftovers);
+        }
+        self.close(DirId::BASE, out);
+    }
+
+    fn looked_up(&mut self, page: u64, listed: Listed, out: &mut Actions) {
+        let Some(dir) = self.pages.get(&page).map(|work| work.listing.dir) else { return };
+        for error in listed.failures {
+            self.summary.fail(error);
+        }
+        if let (Some(folder), Some(meta)) = (self.folders.get_mut(&dir), listed.dir) {
+            folder.old.get_or_insert_with(|| Box::new(meta));
+        }
+        if !listed.leftovers.is_empty()
+            && let Some(at) = self.folders.get(&dir).map(|folder| folder.to.clone())
+        {
+            self.remove_leftovers(dir, at, listed.leftovers);
+        }
+        let plan = self.decide(page, listed.entries);
+        let Some(folder) = self.folders.get_mut(&dir) else { return };
+        let lacks_rights = folder.old.as_ref().is_some_and(|old| {
+            !self.rule.may_chown
+                && old.uid == self.rule.own_uid
+                && old.mode & USER_WRITES != USER_WRITES
+        });
+        if lacks_rights && !folder.widened && plan.changes_directory() && !self.spec.dry_run {
+            folder.rest.push((page, plan));
+            if folder.state != State::Making {
+                folder.state = State::Making;
+                let to = folder.to.clone();
+                self.put_place(Job::Widen { dir }, to, vec![Step::Widen]);
+            }
+            return;
+        }
+        self.carry_out(page, plan, out);
+        self.release(page, out);
+    }
+
+    fn look_up_failed(&mut self, page: u64, error: Error, out: &mut Actions) {
+        self.summary.fail(error);
+        self.discard(page, out);
+        self.release(page, out);
+    }
+
+    fn dir_made(&mut self, dir: DirId, result: Result<Placed, Error>, out: &mut Actions) {
+        match result {
+            Ok(_) => {
+                self.made(dir, out);
+                self.ready(dir, true, out);
+            }
+            Err(error) if error.kind.ends_session() => self.abort(error, out),
+            Err(error) => self.fail_folder(dir, error, out),
+        }
+    }
+
+    /// A directory is there, but not visible: fills it with its small files.
+    fn staged(&mut self, dir: DirId, placed: Placed, out: &mut Actions) {
+        let Some(folder) = self.folders.get_mut(&dir) else { return };
+        let Some((page, plan)) = folder.rest.first_mut() else { return };
+        let (page, small) = (*page, std::mem::take(&mut plan.small));
+        folder.staged = placed.staged;
+        let batches = self.batches(page, small);
+        if let Some(folder) = self.folders.get_mut(&dir) {
+            folder.filling = batches.len();
+        }
+        for batch in batches {
+            self.put_copy(page, batch, CopyInto::Staged);
+        }
+        self.publish_if_filled(dir, out);
+    }
+
+    fn publish_if_filled(&mut self, dir: DirId, out: &mut Actions) {
+        let Some(folder) = self.folders.get(&dir) else { return };
+        if folder.filling > 0 {
+            return;
+        }
+        let (Some(staged), Some((parent, name))) = (&folder.staged, folder.to.path.split_last())
+        else {
+            let what = "the staged directory is not held";
+            let error =
+                Error::because(ErrorKind::Internal, "publish", &folder.to.shown(None), what);
+            return self.abort(error, out);
+        };
+        let to = Dir::new(&folder.to.root, parent);
+        let steps = vec![Step::Publish { staged: staged.clone(), name }];
+        self.put_place(Job::Publish { dir }, to, steps);
+    }
+
+    fn filled(&mut self, fill: &Fill, result: Result<Output, Error>, out: &mut Actions) {
+        let Some(dir) = self.pages.get(&fill.page).map(|work| work.listing.dir) else { return };
+        match copied(result) {
+            Ok(copied) => {
+                if fill.into == CopyInto::New {
+                    self.made(dir, out);
+                }
+                self.account(fill, copied, out);
+                match fill.into {
+                    CopyInto::Existing => {}
+                    CopyInto::New => self.ready(dir, true, out),
+                    CopyInto::Staged => self.batch_staged(dir, out),
+                }
+            }
+            Err(error) => self.not_filled(dir, fill, &error, out),
+        }
+    }
+
+    /// None of a batch was copied.
+    fn not_filled(&mut self, dir: DirId, fill: &Fill, error: &Error, out: &mut Actions) {
+        for pick in &fill.picks {
+            self.leader_failed(fill.page, pick.index, out);
+        }
+        if fill.into == CopyInto::New {
+            return self.fail_folder(dir, error.clone(), out);
+        }
+        out.settled.0 += fill.picks.len() as u64;
+        out.settled.1 += self.bytes(fill.page, &fill.picks);
+        fill.picks.iter().for_each(|_| self.summary.fail(error.clone()));
+        if fill.into == CopyInto::Staged {
+            self.batch_staged(dir, out);
+        }
+    }
+
+    fn batch_staged(&mut self, dir: DirId, out: &mut Actions) {
+        if let Some(folder) = self.folders.get_mut(&dir) {
+            folder.filling -= 1;
+        }
+        if self.error.is_none() {
+            self.publish_if_filled(dir, out);
+        }
+    }
+
+    fn account(&mut self, fill: &Fill, copied: Copied, out: &mut Actions) {
+        self.summary.files += copied.files;
+        self.summary.bytes += copied.bytes;
+        self.summary.bytes_cloned += copied.bytes_cloned;
+        self.summary.lose(&copied.lost);
+        let mut failures = copied.failures;
+        failures.sort_by_key(|(index, _)| *index);
+        for pick in &fill.picks {
+            match failures.binary_search_by_key(&pick.index, |(index, _)| *index) {
+                Ok(at) => {
+                    self.fail(failures[at].1.clone(), out);
+                    self.leader_failed(fill.page, pick.index, out);
+                }
+                Err(_) => self.copied(fill.page, *pick, out),
+            }
+        }
+    }
+
+    pub(super) fn steps_done(
+        &mut self,
+        page: u64,
+        notes: &[Note],
+        failures: &[(usize, Error)],
+        out: &mut Actions,
+    ) {
+        for (place, note) in notes.iter().enumerate() {
+            let (Note::Node(index) | Note::Repair(index) | Note::Link(index)) = *note;
+            let size = self.entry(page, index).map_or(0, |entry| match entry.meta.kind {
+                Kind::File => entry.meta.size,
+                _ => 0,
+            });
+            out.settled.0 += 1;
+            out.settled.1 += size;
+            if let Some((_, error)) = failures.iter().find(|(failed, _)| *failed == place) {
+                self.fail(error.clone(), out);
+                self.leader_failed_unless_link(page, *note, out);
+                continue;
+            }
+            let (counter, action) = match note {
+                Note::Node(_) => (&mut self.summary.nodes, Action::MadeNode),
+                Note::Repair(_) => (&mut self.summary.repaired, Action::Repaired),
+                Note::Link(_) => (&mut self.summary.links, Action::Linked),
+            };
+            *counter += 1;
+            self.tell_entry(page, index, action, out);
+            if let Note::Node(index) = note {
+                self.leader_done(page, *index, out);
+            }
+        }
+    }
+
+    fn leftovers_removed(&mut self, dir: DirId, result: Result<Output, Error>, out: &mut Actions) {
+        match result {
+            Ok(Output::Removed(Removed { files, dirs, failures })) => {
+                self.summary.leftovers += files + dirs;
+                if let Some(folder) = self.folders.get_mut(&dir) {
+                    folder.touched |= files + dirs > 0;
+                }
+                failures.into_iter().for_each(|error| self.summary.fail(error));
+                if files + dirs > 0 {
+                    self.tell(dir, None, Action::RemovedLeftover, out);
+                }
+            }
+            Ok(_) => self.summary.fail(wrong_output()),
+            Err(error) => self.summary.fail(error),
+        }
+        self.close(dir, out);
+    }
+
+    /// An entry stands at the destination with new content; its followers can be linked.
+    pub(super) fn leader_done(&mut self, page: u64, index: usize, out: &mut Actions) {
+        if let Some(id) = self.linked_id(page, index) {
+            let waiting = self.links.settle(id, None);
+            self.ask_again(waiting, out);
+        }
+    }
+
+    /// An entry could not be transferred; the next of its followers is tried.
+    pub(super) fn leader_failed(&mut self, page: u64, index: usize, out: &mut Actions) {
+        if let Some(id) = self.linked_id(page, index) {
+            let waiting = self.links.fail(id);
+            self.ask_again(waiting, out);
+        }
+    }
+
+    fn leader_failed_unless_link(&mut self, page: u64, note: Note, out: &mut Actions) {
+        if let Note::Node(index) = note {
+            self.leader_failed(page, index, out);
+        }
+    }
+
+    fn linked_id(&self, page: u64, index: usize) -> Option<FileId> {
+        let entry = self.entry(page, index)?;
+        self.linked(entry).then_some(entry.meta.id)
+    }
+}
+
+fn listed(result: Result<Output, Error>) -> Result<Listed, Error> {
+    match result? {
+        Output::Listed(listed) => Ok(listed),
+        _ => Err(wrong_output()),
+    }
+}
+
+fn copied(result: Result<Output, Error>) -> Result<Copied, Error> {
+    match result? {
+        Output::Copied(copied) => Ok(copied),
+        _ => Err(wrong_output()),
+    }
+}
+
+fn placed(result: Result<Output, Error>) -> Result<Placed, Error> {
+    match result? {
+        Output::Placed(placed) => Ok(placed),
+        _ => Err(wrong_output()),
+    }
+}
+
+/// Of a placing with one step, its failure is the failure of the whole.
+fn one_step(result: Result<Output, Error>) -> Result<Placed, Error> {
+    let mut placed = placed(result)?;
+    match placed.failures.pop() {
+        Some((_, error)) => Err(error),
+        None => Ok(placed),
+    }
+}
+
+fn wrong_output() -> Error {
+    Error::because(
+        ErrorKind::Internal,
+        "run task",
+        b"",
+        "the engine gave the output of another task",
+    )
+}
+
+/// A directory in which its owner can make entries.
+const USER_WRITES: u32 = 0o300;

@@ -1,0 +1,130 @@
+//! What every simulated task is given and gives.
+//! It must not know any single verb.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::disk::open_root;
+use super::rng::Rng;
+use super::volume::{Call, Ino, Lock, SEARCH, Volume};
+use crate::error::{Error, ErrorKind};
+use crate::event::Control;
+use crate::path::Name;
+use crate::task::{Dir, Held, Output};
+
+/// What goes wrong: of a thousand occasions, how many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// A directory cannot be opened for listing: permission denied, or the device fails.
+    pub list_fails: u32,
+    /// A listed entry cannot be examined.
+    pub examine_fails: u32,
+    /// A source file cannot be opened: permission denied.
+    pub open_denied: u32,
+    /// A source file is really removed before it is opened.
+    pub vanish: u32,
+    /// The device fails while a file is read.
+    pub read_fails: u32,
+    /// The source is really rewritten while it is read.
+    pub change: u32,
+    /// The file system is full for one write.
+    pub write_full: u32,
+    /// An outsider really makes the name first that is to be new.
+    pub taken: u32,
+    /// A step of a placing is refused: permission denied.
+    pub place_denied: u32,
+    /// A removal is refused: permission denied.
+    pub remove_denied: u32,
+    /// A task never ends.
+    pub hang: u32,
+}
+
+/// A task in work.
+pub(super) trait Work: Send {
+    /// Does one piece. What it returns ends the task.
+    fn advance(&mut self, world: &mut World<'_>) -> Option<Result<Output, Error>>;
+
+    /// Ends the task because the run is cancelled: takes away what is not published, and tells what stays.
+    fn abandon(&mut self, world: &mut World<'_>) -> Result<Output, Error>;
+}
+
+/// All that a piece of work can reach.
+pub(super) struct World<'a> {
+    pub(super) volume: &'a mut Volume,
+    pub(super) rng: &'a mut Rng,
+    pub(super) faults: &'a Faults,
+    pub(super) control: &'a Control,
+    pub(super) own: &'a mut Own,
+}
+
+/// What one engine has for itself: its temporary names and its locks.
+pub(super) struct Own {
+    run: u64,
+    sequence: u32,
+    running: Arc<AtomicBool>,
+}
+
+impl Own {
+    pub(super) fn new(run: u64, running: &Arc<AtomicBool>) -> Self {
+        Self { run, sequence: 0, running: Arc::clone(running) }
+    }
+
+    pub(super) fn temporary(&mut self) -> Name {
+        self.sequence += 1;
+        Name::temporary(self.run, self.sequence)
+    }
+
+    pub(super) fn lock(&self) -> Arc<Lock> {
+        Arc::new(Lock { running: Arc::clone(&self.running) })
+    }
+}
+
+/// A directory without its final name that `Step::Stage` made.
+pub(super) struct Staged {
+    pub(super) parent: Ino,
+    pub(super) name: Name,
+    pub(super) ino: Ino,
+    /// Keeps others from taking the directory for a leftover.
+    pub(super) _lock: Arc<Lock>,
+}
+
+/// What `held` is, where it is the simulator's.
+pub(super) fn held<T: 'static>(held: &Held) -> Option<&T> {
+    (*held.0).downcast_ref()
+}
+
+impl World<'_> {
+    /// Opens a directory of a task. Links are followed only on the way to the root.
+    pub(super) fn open(&self, dir: &Dir, op: &'static str) -> Result<Ino, Error> {
+        self.resolve(dir).map_err(|kind| Error::new(kind, op, &dir.shown(None)))
+    }
+
+    /// The inode of the file at `path` below the root of `dir`.
+    pub(super) fn below_root(&self, dir: &Dir, path: impl Iterator<Item = Vec<u8>>) -> Call<Ino> {
+        let mut ino = self.root(dir)?;
+        for part in path {
+            ino = self.volume.lookup(ino, &part)?;
+        }
+        Ok(ino)
+    }
+
+    fn resolve(&self, dir: &Dir) -> Call<Ino> {
+        if let Some(staged) = &dir.staged {
+            let staged: &Staged = held(staged).ok_or(ErrorKind::Internal)?;
+            return self.volume.entries(staged.ino).map(|_| staged.ino);
+        }
+        let ino = self.below_root(dir, dir.path.components().map(<[u8]>::to_vec))?;
+        self.volume.entries(ino)?;
+        self.volume.allow(ino, SEARCH)?;
+        Ok(ino)
+    }
+
+    fn root(&self, dir: &Dir) -> Call<Ino> {
+        if let Some(held) = dir.root.held.get() {
+            return held.downcast_ref().copied().ok_or(ErrorKind::Internal);
+        }
+        let ino = open_root(self.volume, dir.root.path().as_os_str().as_encoded_bytes())?;
+        let held = dir.root.held.get_or_init(|| Box::new(ino));
+        held.downcast_ref().copied().ok_or(ErrorKind::Internal)
+    }
+}

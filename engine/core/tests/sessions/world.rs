@@ -1,0 +1,250 @@
+//! Random trees on the simulated disk, and transfers between them, both decided by a seed.
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+use blit_core::drive::Drive;
+use blit_core::engine::Engine;
+use blit_core::entry::{Kind, Time, Xattr};
+use blit_core::event::{Control, Event, Port, Seat};
+use blit_core::link::pair;
+use blit_core::path::{Name, RelPath};
+use blit_core::session::Session;
+use blit_core::sim::{Attributes, Disk, SimEngine, SimOptions, Snapshot, User};
+use blit_core::spec::{Preserve, Reflink, SourceItem, Target, TransferSpec, Verb};
+use blit_core::summary::{Change, Summary};
+use blit_core::task::{Dir, Output, Root, Space, SpaceFacts, Task, TaskId};
+use blit_core::{Error, ErrorKind};
+
+/// A small generator of numbers (splitmix64, Steele, Lea and Flood 2014).
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678)
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+
+    pub fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+pub const SPEC: TransferSpec = TransferSpec {
+    verb: Verb::Copy,
+    preserve: Preserve::ALL,
+    reflink: Reflink::Auto,
+    fsync: false,
+    dry_run: false,
+    itemise: true,
+};
+
+/// A disk with a random `/src` and, unless `fresh`, a `/dst` that is an older version of it.
+pub fn world(dice: &mut Dice, fresh: bool) -> Disk {
+    let disk = Disk::new(User { uid: 0, groups: vec![0], privileged: true });
+    disk.dir("/src");
+    if !fresh {
+        disk.dir("/dst/src");
+        disk.set("/dst", Attributes { mtime: Some(time(dice)), ..Attributes::default() });
+    }
+    let mut files = Vec::new();
+    fill(dice, &disk, b"", 0, &mut files, fresh);
+    disk
+}
+
+fn fill(
+    dice: &mut Dice,
+    disk: &Disk,
+    dir: &[u8],
+    depth: u32,
+    files: &mut Vec<Vec<u8>>,
+    fresh: bool,
+) {
+    for number in 0..dice.below(7) {
+        let mut path = dir.to_vec();
+        path.extend_from_slice(format!("/n{number}").as_bytes());
+        if dice.chance(5) {
+            path.extend_from_slice(b"\xff\n");
+        }
+        entry(dice, disk, &path, files);
+        if !fresh {
+            older(dice, disk, &path);
+        }
+        let is_dir = disk.see(at("/src", &path)).is_some_and(|seen| seen.kind == Kind::Dir);
+        if is_dir && depth < 4 {
+            fill(dice, disk, &path, depth + 1, files, fresh);
+        }
+        decorate(dice, disk, &at("/src", &path));
+    }
+}
+
+fn entry(dice: &mut Dice, disk: &Disk, path: &[u8], files: &mut Vec<Vec<u8>>) {
+    let source = at("/src", path);
+    match dice.below(12) {
+        0..=3 => disk.dir(&source),
+        4 => disk.symlink(&source, format!("../t{}", dice.below(9))),
+        5 => disk.node(&source, Kind::Fifo, 0),
+        6 if dice.chance(50) => disk.node(&source, Kind::CharDevice, dice.below(300)),
+        7 | 8 if !files.is_empty() => {
+            let index = usize::try_from(dice.below(files.len() as u64)).unwrap();
+            disk.link(&source, &files[index]);
+        }
+        _ => {
+            disk.file(&source, content(dice));
+            files.push(source);
+        }
+    }
+}
+
+/// What an earlier run, or something else, may have left at the destination for an entry.
+fn older(dice: &mut Dice, disk: &Disk, path: &[u8]) {
+    let (source, target) = (at("/src", path), at("/dst/src", path));
+    let Some(seen) = disk.see(&source) else { return };
+    if disk.see(at("/dst/src", parent(path))).is_none() {
+        return;
+    }
+    if seen.kind == Kind::Dir {
+        if dice.chance(70) {
+            disk.dir(&target);
+            decorate(dice, disk, &target);
+        }
+        return;
+    }
+    match dice.below(6) {
+        0 => return,
+        1 => disk.symlink(&target, "old"),
+        2 => disk.dir(&target),
+        3 if seen.kind == Kind::File => {
+            // Equal in content, so that at most metadata are to be repaired.
+            disk.file(&target, seen.content.as_deref().unwrap_or_default());
+            let mtime = Some(seen.mtime);
+            return disk.set(&target, Attributes { mtime, ..Attributes::default() });
+        }
+        _ => disk.file(&target, content(dice)),
+    }
+    decorate(dice, disk, &target);
+}
+
+fn decorate(dice: &mut Dice, disk: &Disk, path: &[u8]) {
+    let kind = disk.see(path).map(|seen| seen.kind);
+    let mode = (kind != Some(Kind::Symlink))
+        .then(|| [0o644, 0o755, 0o4711, 0o400][dice.below(4) as usize]);
+    let value = vec![b'v'; dice.below(4) as usize];
+    let xattr = Xattr { name: b"user.x".as_slice().into(), value: value.into() };
+    let named = !matches!(kind, Some(Kind::Symlink | Kind::Fifo | Kind::CharDevice));
+    disk.set(
+        path,
+        Attributes {
+            mode,
+            owner: Some((dice.below(2) as u32, dice.below(2) as u32)),
+            mtime: Some(time(dice)),
+            xattrs: (named && dice.chance(20)).then(|| vec![xattr]),
+        },
+    );
+}
+
+fn content(dice: &mut Dice) -> Vec<u8> {
+    let len = usize::try_from([0, 1, 9, 40][dice.below(4) as usize]).unwrap();
+    let tag = dice.below(1 << 40).to_string().into_bytes();
+    tag.into_iter().cycle().take(len).collect()
+}
+
+fn time(dice: &mut Dice) -> Time {
+    Time { secs: 1_000_000 + dice.below(1000) as i64, nanos: dice.below(1_000_000_000) as u32 }
+}
+
+pub fn at(top: &str, path: &[u8]) -> Vec<u8> {
+    [top.as_bytes(), path].concat()
+}
+
+fn parent(path: &[u8]) -> &[u8] {
+    &path[..path.iter().rposition(|byte| *byte == b'/').unwrap_or(0)]
+}
+
+/// How a simulated run ended.
+pub struct Ended {
+    pub summary: Summary,
+    pub error: Option<Error>,
+    pub changes: Vec<Change>,
+    pub crashed: bool,
+}
+
+/// Copies `/src` into `/dst`, which is made where it does not exist. The seed decides the order of everything.
+pub fn copy(disk: &Disk, seed: u64, options: SimOptions, spec: TransferSpec) -> Ended {
+    let engine = SimEngine::new(disk, seed, options);
+    copy_with(disk, seed, &engine, spec)
+}
+
+pub fn copy_with(disk: &Disk, seed: u64, engine: &Arc<SimEngine>, spec: TransferSpec) -> Ended {
+    let absent = disk.see("/dst").is_none();
+    let base = if absent { "/" } else { "/dst" };
+    let (root, facts) = facts(disk, base);
+    let path = if absent { RelPath::root().join(&name("dst")) } else { RelPath::root() };
+    let control = Arc::new(Control::default());
+    let mut drive = Drive::new(&**engine, &control);
+    let (at_source, at_target) = pair(&drive.port(Seat(0)), &drive.port(Seat(1)));
+    let parent = Dir::new(&Root::new("/"), RelPath::root());
+    let item = SourceItem::Entry { parent, name: name("src"), target_name: name("src") };
+    let limits = engine.limits();
+    drive.add(Session::source(vec![item], spec, limits), Box::new(at_source));
+    let target = Target { root, path, absent };
+    drive.add(Session::destination(target, &facts, spec, limits), Box::new(at_target));
+    let mut changes = Vec::new();
+    let mut observe = |change| changes.push(change);
+    drive.start(&mut observe);
+    let mut dice = Dice::new(seed ^ 0xabcd);
+    while !drive.is_ended() && !engine.has_crashed() {
+        let moved = if dice.chance(50) {
+            drive.step(&mut observe) || engine.step()
+        } else {
+            engine.step() || drive.step(&mut observe)
+        };
+        assert!(
+            moved || drive.is_ended() || engine.has_crashed(),
+            "seed {seed}: nothing moves, {:?}",
+            oldest(&drive)
+        );
+    }
+    let sessions = [Seat(1), Seat(0)].map(|seat| drive.session(seat));
+    let cause = sessions.iter().filter_map(|session| session.error());
+    let error = cause.min_by_key(|error| error.kind == ErrorKind::Interrupted).cloned();
+    let summary = sessions[0].summary().clone();
+    Ended { summary, error, changes, crashed: engine.has_crashed() }
+}
+
+fn oldest(drive: &Drive<'_>) -> Vec<Option<(&'static str, Vec<u8>)>> {
+    [Seat(0), Seat(1)].map(|seat| drive.session(seat).oldest_task()).into()
+}
+
+fn facts(disk: &Disk, path: &str) -> (Arc<Root>, SpaceFacts) {
+    let root = Root::new(path);
+    let engine = SimEngine::new(disk, 0, SimOptions::default());
+    let (sender, inbox) = channel();
+    let port = Port::new(Seat(0), sender, Arc::new(Control::default()));
+    let dir = Dir::new(&root, RelPath::root());
+    engine.submit(vec![(TaskId(0), Task::Space(Space { dir, probe_times: true }))], &port);
+    engine.pump();
+    match inbox.try_recv() {
+        Ok((_, Event::Done(_, Ok(Output::Space(facts))))) => (Root::new(path), facts),
+        other => panic!("facts of {path}: {other:?}"),
+    }
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text.as_bytes()).unwrap()
+}
+
+/// What of `/dst/src` has a counterpart in `/src`: a copy does not touch the rest. Links to foreign names do not count.
+pub fn counterpart(disk: &Disk) -> (Snapshot, Snapshot) {
+    let source = disk.snapshot("/src");
+    let mut target = disk.snapshot("/dst/src");
+    target.retain(|path, _| source.contains_key(path));
+    (source, target)
+}

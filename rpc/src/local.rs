@@ -1,0 +1,250 @@
+//! Finds out what local paths mean: which directory is read, which one is written, and that they do not overlap.
+//! It must not change anything on a disk.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+use blit_core::endpoint::Local;
+use blit_core::engine::Engine;
+use blit_core::entry::{FileId, Kind, Meta};
+use blit_core::event::{Control, Event, Port, Seat};
+use blit_core::path::{Name, RelPath};
+use blit_core::spec::{SourceItem, Target};
+use blit_core::task::{Dir, List, Listed, Output, Root, Space, SpaceFacts, Task, TaskId, What};
+use blit_core::{Error, ErrorKind};
+
+/// Local paths and what they are looked at with.
+pub(crate) struct Way<'a> {
+    pub(crate) sources: &'a [&'a Local],
+    pub(crate) destination: &'a Local,
+    pub(crate) engine: &'a dyn Engine,
+    pub(crate) control: &'a Arc<Control>,
+}
+
+/// What the paths mean.
+pub(crate) struct Resolved {
+    pub(crate) items: Vec<SourceItem>,
+    pub(crate) target: Target,
+    pub(crate) facts: SpaceFacts,
+}
+
+/// One source and what stands there.
+struct Found {
+    item: SourceItem,
+    /// The directory that holds it; for contents, itself.
+    dir: Option<Meta>,
+    /// The entry itself, if it exists.
+    meta: Option<Meta>,
+}
+
+/// Looks at all paths.
+///
+/// # Errors
+/// `NotFound` when no source or not the directory above the destination exists, `NotADirectory` when several things
+/// would go into one file, `Overlap` when a source and its destination contain each other.
+pub(crate) fn resolve(way: &Way<'_>) -> Result<Resolved, Error> {
+    let mut found = find_sources(way)?;
+    let (target, facts, new_name) = find_target(way, &found)?;
+    if let (Some(new_name), [Found { item: SourceItem::Entry { target_name, .. }, .. }]) =
+        (new_name, &mut found[..])
+    {
+        *target_name = new_name;
+    }
+    for source in &found {
+        check_overlap(way, source, &target, &facts)?;
+    }
+    let items = found.into_iter().map(|found| found.item).collect();
+    Ok(Resolved { items, target, facts })
+}
+
+fn find_sources(way: &Way<'_>) -> Result<Vec<Found>, Error> {
+    let mut roots: HashMap<PathBuf, Arc<Root>> = HashMap::new();
+    let mut items = Vec::new();
+    for source in way.sources {
+        items.push(source_item(source, &mut roots)?);
+    }
+    let tasks = items.iter().map(|item| {
+        let (dir, what) = match item {
+            SourceItem::Contents(dir) => (dir, What::Itself),
+            SourceItem::Entry { parent, name, .. } => (parent, What::One(name.clone())),
+        };
+        Task::List(List { dir: dir.clone(), what, xattrs: false, leftovers: false })
+    });
+    let answers = ask(way, tasks.collect());
+    let mut missing = None;
+    let mut found = Vec::new();
+    for (item, answer) in items.into_iter().zip(answers) {
+        let (dir, meta) = match answer {
+            Ok(Output::Listed(Listed { dir, mut entries, .. })) => match &item {
+                SourceItem::Contents(_) => (dir.clone(), dir),
+                SourceItem::Entry { .. } => (dir, entries.pop().map(|entry| entry.meta)),
+            },
+            Ok(_) => (None, None),
+            Err(error) => {
+                missing.get_or_insert(error);
+                (None, None)
+            }
+        };
+        if meta.is_none() {
+            missing.get_or_insert_with(|| not_found(&item));
+        }
+        found.push(Found { item, dir, meta });
+    }
+    match missing {
+        Some(error) if found.iter().all(|found| found.meta.is_none()) => Err(error),
+        _ => Ok(found),
+    }
+}
+
+fn source_item(
+    source: &Local,
+    roots: &mut HashMap<PathBuf, Arc<Root>>,
+) -> Result<SourceItem, Error> {
+    let mut root = |path: &Path| {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        Arc::clone(roots.entry(path.to_owned()).or_insert_with(|| Root::new(path)))
+    };
+    if source.contents {
+        let dir = Dir::new(&root(&source.path), RelPath::root());
+        return Ok(SourceItem::Contents(dir));
+    }
+    let (parent, name) = split(&source.path)?;
+    let parent = Dir::new(&root(parent), RelPath::root());
+    Ok(SourceItem::Entry { parent, name: name.clone(), target_name: name })
+}
+
+/// The directory above `path` and its last name.
+fn split(path: &Path) -> Result<(&Path, Name), Error> {
+    let name = path.file_name().map(|name| name.as_encoded_bytes().to_vec());
+    let name = Name::new(name.unwrap_or_default())?;
+    Ok((path.parent().unwrap_or(Path::new(".")), name))
+}
+
+fn not_found(item: &SourceItem) -> Error {
+    let path = match item {
+        SourceItem::Contents(dir) => dir.shown(None),
+        SourceItem::Entry { parent, name, .. } => parent.shown(Some(name)),
+    };
+    Error::new(ErrorKind::NotFound, "open source", &path)
+}
+
+/// The directory that is written, its facts, and the new name of the only source where it gets one.
+fn find_target(
+    way: &Way<'_>,
+    found: &[Found],
+) -> Result<(Target, SpaceFacts, Option<Name>), Error> {
+    let path = &way.destination.path;
+    let as_dir = Root::new(path.clone());
+    let error = match examine(way, Dir::new(&as_dir, RelPath::root()), true) {
+        Ok(facts) => {
+            let target = Target { root: as_dir, path: RelPath::root(), absent: false };
+            return Ok((target, facts, None));
+        }
+        Err(error) => error,
+    };
+    let names_a_file = !way.destination.contents
+        && matches!(found, [Found { item: SourceItem::Entry { .. }, meta: Some(meta), .. }]
+            if meta.kind != Kind::Dir);
+    match error.kind {
+        ErrorKind::NotFound => {}
+        ErrorKind::NotADirectory if names_a_file => {}
+        ErrorKind::NotADirectory => {
+            let why = "the destination is a file, and what is copied needs a directory";
+            let path = path.as_os_str().as_encoded_bytes();
+            return Err(Error::because(ErrorKind::NotADirectory, "copy to", path, why));
+        }
+        _ => return Err(error),
+    }
+    let (parent, name) = split(path)?;
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    let root = Root::new(parent);
+    let facts = examine(way, Dir::new(&root, RelPath::root()), true)?;
+    if names_a_file {
+        return Ok((Target { root, path: RelPath::root(), absent: false }, facts, Some(name)));
+    }
+    let path = RelPath::root().join(&name);
+    Ok((Target { root, path, absent: true }, facts, None))
+}
+
+/// Refuses a source and a destination of which one is the other or in the other, by identity and not by name.
+fn check_overlap(
+    way: &Way<'_>,
+    source: &Found,
+    target: &Target,
+    facts: &SpaceFacts,
+) -> Result<(), Error> {
+    let Some(meta) = &source.meta else { return Ok(()) };
+    let overlap = |dir: &Dir, name: Option<&Name>, why: &str| {
+        Err(Error::because(ErrorKind::Overlap, "copy", &dir.shown(name), why))
+    };
+    let (dir, name, standing) = match &source.item {
+        SourceItem::Contents(dir) => (dir, None, (!target.absent).then_some(facts.dir.id)),
+        SourceItem::Entry { parent, name, target_name } => {
+            let beside = source.dir.as_ref().is_some_and(|dir| dir.id == facts.dir.id);
+            if beside && !target.absent && target_name == name {
+                return overlap(parent, Some(name), "the source is its own destination");
+            }
+            (parent, Some(name), standing(way, target, target_name))
+        }
+    };
+    if meta.kind != Kind::Dir {
+        return Ok(());
+    }
+    if facts.ancestors.contains(&meta.id) {
+        return overlap(dir, name, "the destination is the source or inside it");
+    }
+    let above = examine(way, dir.clone(), false)?.ancestors;
+    match standing {
+        Some(id) if id == meta.id || above.contains(&id) => {
+            overlap(dir, name, "the source is inside its destination")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The directory that stands where an entry would go.
+fn standing(way: &Way<'_>, target: &Target, name: &Name) -> Option<FileId> {
+    if target.absent {
+        return None;
+    }
+    let dir = Dir::new(&target.root, target.path.clone());
+    let what = What::One(name.clone());
+    let list = List { dir, what, xattrs: false, leftovers: false };
+    match ask(way, vec![Task::List(list)]).pop()? {
+        Ok(Output::Listed(listed)) => {
+            let entry = listed.entries.into_iter().next()?;
+            (entry.meta.kind == Kind::Dir).then_some(entry.meta.id)
+        }
+        _ => None,
+    }
+}
+
+fn examine(way: &Way<'_>, dir: Dir, probe_times: bool) -> Result<SpaceFacts, Error> {
+    match ask(way, vec![Task::Space(Space { dir, probe_times })]).pop() {
+        Some(Ok(Output::Space(facts))) => Ok(facts),
+        Some(Err(error)) => Err(error),
+        _ => Err(Error::new(ErrorKind::Internal, "examine", b"")),
+    }
+}
+
+/// Runs tasks and waits for all of them; the answers come in the order of the tasks.
+fn ask(way: &Way<'_>, tasks: Vec<Task>) -> Vec<Result<Output, Error>> {
+    let (sender, inbox) = channel();
+    let port = Port::new(Seat(0), sender, Arc::clone(way.control));
+    let count = tasks.len();
+    let mut answers: Vec<Option<Result<Output, Error>>> = Vec::new();
+    answers.resize_with(count, || None);
+    way.engine.submit((0..).map(TaskId).zip(tasks).collect(), &port);
+    drop(port);
+    for (_, event) in inbox.iter().take(count) {
+        if let Event::Done(id, result) = event
+            && let Some(slot) = usize::try_from(id.0).ok().and_then(|at| answers.get_mut(at))
+        {
+            *slot = Some(result);
+        }
+    }
+    let unanswered = || Err(Error::new(ErrorKind::Internal, "run task", b""));
+    answers.into_iter().map(|answer| answer.unwrap_or_else(unanswered)).collect()
+}

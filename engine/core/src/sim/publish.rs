@@ -18,14 +18,17 @@ pub(super) struct Unpublished {
     pub(super) ino: Ino,
     /// Under which name it stands; `None` while it is anonymous.
     pub(super) temporary: Option<Name>,
-    _lock: Arc<Lock>,
+    _lock: Option<Arc<Lock>>,
 }
 
 impl Unpublished {
     /// Takes over the nameless inode `ino`: under a temporary name, or anonymous where that is `anonymous`.
     pub(super) fn new(world: &mut World<'_>, dir: Ino, ino: Ino, anonymous: bool) -> Call<Self> {
-        let lock = world.own.lock();
-        world.volume.inode_mut(ino)?.lock = Arc::downgrade(&lock);
+        // A further name of an inode locks nothing: it would lock the leftovers of that inode too.
+        let lock = (world.volume.inode(ino)?.names == 0).then(|| world.own.lock());
+        if let Some(lock) = &lock {
+            world.volume.inode_mut(ino)?.lock = Arc::downgrade(lock);
+        }
         let mut temporary = None;
         if !anonymous {
             let name = world.own.temporary();

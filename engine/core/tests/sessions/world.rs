@@ -17,14 +17,14 @@ use blit_core::task::{Dir, Output, Root, Space, SpaceFacts, Task, TaskId};
 use blit_core::{Error, ErrorKind};
 
 /// A small generator of numbers (splitmix64, Steele, Lea and Flood 2014).
-pub struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678)
     }
 
-    pub fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -32,12 +32,12 @@ impl Dice {
         (z ^ (z >> 31)) % bound
     }
 
-    pub fn chance(&mut self, percent: u64) -> bool {
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 }
 
-pub const SPEC: TransferSpec = TransferSpec {
+pub(crate) const SPEC: TransferSpec = TransferSpec {
     verb: Verb::Copy,
     preserve: Preserve::ALL,
     reflink: Reflink::Auto,
@@ -47,7 +47,7 @@ pub const SPEC: TransferSpec = TransferSpec {
 };
 
 /// A disk with a random `/src` and, unless `fresh`, a `/dst` that is an older version of it.
-pub fn world(dice: &mut Dice, fresh: bool) -> Disk {
+pub(crate) fn world(dice: &mut Dice, fresh: bool) -> Disk {
     let disk = Disk::new(User { uid: 0, groups: vec![0], privileged: true });
     disk.dir("/src");
     if !fresh {
@@ -160,7 +160,7 @@ fn time(dice: &mut Dice) -> Time {
     Time { secs: 1_000_000 + dice.below(1000) as i64, nanos: dice.below(1_000_000_000) as u32 }
 }
 
-pub fn at(top: &str, path: &[u8]) -> Vec<u8> {
+pub(crate) fn at(top: &str, path: &[u8]) -> Vec<u8> {
     [top.as_bytes(), path].concat()
 }
 
@@ -169,20 +169,25 @@ fn parent(path: &[u8]) -> &[u8] {
 }
 
 /// How a simulated run ended.
-pub struct Ended {
-    pub summary: Summary,
-    pub error: Option<Error>,
-    pub changes: Vec<Change>,
-    pub crashed: bool,
+pub(crate) struct Ended {
+    pub(crate) summary: Summary,
+    pub(crate) error: Option<Error>,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) crashed: bool,
 }
 
 /// Copies `/src` into `/dst`, which is made where it does not exist. The seed decides the order of everything.
-pub fn copy(disk: &Disk, seed: u64, options: SimOptions, spec: TransferSpec) -> Ended {
+pub(crate) fn copy(disk: &Disk, seed: u64, options: SimOptions, spec: TransferSpec) -> Ended {
     let engine = SimEngine::new(disk, seed, options);
     copy_with(disk, seed, &engine, spec)
 }
 
-pub fn copy_with(disk: &Disk, seed: u64, engine: &Arc<SimEngine>, spec: TransferSpec) -> Ended {
+pub(crate) fn copy_with(
+    disk: &Disk,
+    seed: u64,
+    engine: &Arc<SimEngine>,
+    spec: TransferSpec,
+) -> Ended {
     let absent = disk.see("/dst").is_none();
     let base = if absent { "/" } else { "/dst" };
     let (root, facts) = facts(disk, base);
@@ -242,7 +247,7 @@ fn name(text: &str) -> Name {
 }
 
 /// What of `/dst/src` has a counterpart in `/src`: a copy does not touch the rest. Links to foreign names do not count.
-pub fn counterpart(disk: &Disk) -> (Snapshot, Snapshot) {
+pub(crate) fn counterpart(disk: &Disk) -> (Snapshot, Snapshot) {
     let source = disk.snapshot("/src");
     let mut target = disk.snapshot("/dst/src");
     target.retain(|path, _| source.contains_key(path));

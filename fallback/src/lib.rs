@@ -1,1 +1,20 @@
-//! Module map.
+//! The thread engine and every operating-system call.
+//! It must not know sessions; below `sys` alone it asks which platform it is on.
+
+mod content;
+pub mod copy;
+pub mod destination;
+pub mod dir;
+pub mod hash;
+pub mod list;
+pub mod metadata;
+pub mod place;
+pub mod remove;
+pub mod space;
+pub mod sys;
+mod threads;
+
+pub use threads::{ThreadEngine, run};
+
+#[cfg(test)]
+mod sandbox;

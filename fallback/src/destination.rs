@@ -1,0 +1,305 @@
+//! The directory that a copy writes into: how its files are created, dressed with metadata and published.
+//! It must not know where contents come from, nor when a source counts as unchanged.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use blit_core::entry::Entry;
+use blit_core::path::Name;
+use blit_core::task::{Copied, Copy, CopyInto, Dir, Manner, Over};
+use blit_core::{Error, ErrorKind};
+
+use crate::content::Route;
+use crate::dir::{self, At, OpenedDir, Staged};
+use crate::metadata::{self, Keeper, Made};
+use crate::sys::{self, Access, OpenDir};
+
+/// The destination directory of one copy task, open. Dropped before [`Destination::finish`], a new directory is removed
+/// with what was written into it.
+pub struct Destination<'a> {
+    at: &'a Dir,
+    manner: Manner,
+    dir: Place,
+    keeper: Keeper,
+    has_unnamed: Cell<bool>,
+    copied: Copied,
+}
+
+/// Where files go.
+enum Place {
+    Existing(OpenedDir),
+    /// Nobody else can reach what is in it.
+    Hidden(OpenedDir),
+    New {
+        parent: OpenedDir,
+        name: Name,
+        staged: Staged,
+    },
+}
+
+/// A file that is being written. It must be given to [`Destination::publish`] or [`Destination::discard`].
+#[derive(Debug)]
+pub struct Draft {
+    /// The file, open for writing.
+    pub file: File,
+    made: Made,
+    named: Named,
+}
+
+/// The name that a draft has.
+#[derive(Debug)]
+enum Named {
+    /// Its final one, in a hidden directory.
+    Finally,
+    /// None yet.
+    Not,
+    /// A temporary one.
+    Temporarily(Name),
+}
+
+impl<'a> Destination<'a> {
+    /// Opens or makes the destination directory of `task`.
+    ///
+    /// # Errors
+    /// Those of opening or making it.
+    pub fn open(task: &'a Copy) -> Result<Self, Error> {
+        let (at, preserve) = (&task.to, task.manner.preserve);
+        let dir = match task.into {
+            CopyInto::Existing => Place::Existing(dir::open_readable(at)?),
+            CopyInto::Staged => Place::Hidden(dir::open(at, Access::Read)?),
+            CopyInto::New => new_place(at)?,
+        };
+        let mut inherits =
+            sys::acl_is_inherited(dir.get()).map_err(At::dir(at).failed("read the ACL of"))?;
+        if inherits && !matches!(dir, Place::Existing(_)) && (preserve.mode || preserve.acls) {
+            let failed = At::dir(at).failed("remove the inherited ACL of");
+            metadata::strip_acls(dir.get().into()).map_err(failed)?;
+            inherits = false;
+        }
+        let keeper = Keeper::new(preserve, inherits);
+        let has_unnamed = Cell::new(true);
+        Ok(Self { at, manner: task.manner, dir, keeper, has_unnamed, copied: Copied::default() })
+    }
+
+    /// Creates a file for the content of `entry`.
+    ///
+    /// # Errors
+    /// Those of creating it.
+    pub fn create(&self, entry: &Entry, over: Over) -> Result<Draft, Error> {
+        let at = At::entry(self.at, &entry.name);
+        let dir = self.dir.get();
+        if !matches!(self.dir, Place::Existing(_)) {
+            let made = self.keeper.made(&entry.meta, true);
+            let file = sys::create_new(dir, &entry.name, made.mode).map_err(at.failed("create"))?;
+            return Ok(Draft { file, made, named: Named::Finally });
+        }
+        if over == Over::Nothing && self.has_unnamed.get() {
+            let made = self.keeper.made(&entry.meta, true);
+            match sys::create_unnamed(dir, made.mode) {
+                Ok(file) => return Ok(Draft { file, made, named: Named::Not }),
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    self.has_unnamed.set(false);
+                }
+                Err(error) => return Err(at.failed("create")(error)),
+            }
+        }
+        let made = self.keeper.made(&entry.meta, false);
+        let name = dir::next_temporary();
+        let file = sys::create_new(dir, &name, made.mode).map_err(at.failed("create"))?;
+        let draft = Draft { file, made, named: Named::Temporarily(name) };
+        // Says to another run that this is no leftover. A file system without locks has no such protection.
+        drop(sys::try_lock((&draft.file).into()));
+        Ok(draft)
+    }
+
+    /// Gives `draft` the metadata of `entry` and its final name. On failure it is gone.
+    ///
+    /// # Errors
+    /// Those of setting metadata, of making it durable, and of naming it.
+    pub fn publish(&self, draft: Draft, entry: &Entry, over: Over) -> Result<(), Error> {
+        match self.dress_and_name(&draft, entry, over) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.discard(draft, entry);
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes `draft`.
+    pub fn discard(&self, draft: Draft, entry: &Entry) {
+        // If even this fails, what remains has a temporary name, or is in a directory that is not published.
+        match &draft.named {
+            Named::Finally => drop(sys::remove_file(self.dir.get(), &entry.name)),
+            Named::Temporarily(name) => drop(sys::remove_file(self.dir.get(), name)),
+            Named::Not => {}
+        }
+    }
+
+    /// Writes a file whose whole content is at hand, and publishes it. The caller has made sure that `bytes` are what the
+    /// file held while it was as `entry` says.
+    ///
+    /// # Errors
+    /// Those of [`Destination::create`] and [`Destination::publish`], and of writing.
+    pub fn put(&self, entry: &Entry, over: Over, bytes: &[u8]) -> Result<(), Error> {
+        let draft = self.create(entry, over)?;
+        if !bytes.is_empty()
+            && let Err(error) = sys::write_at(&draft.file, bytes, 0)
+        {
+            self.discard(draft, entry);
+            return Err(At::entry(self.at, &entry.name).failed("write")(error));
+        }
+        self.publish(draft, entry, over)
+    }
+
+    /// Counts what became of the file at `index` of the page.
+    pub fn record(&mut self, index: usize, result: Result<Written, Error>) {
+        match result {
+            Ok(written) => {
+                self.copied.files += 1;
+                self.copied.bytes += written.bytes;
+                self.copied.bytes_cloned += written.cloned;
+            }
+            Err(error) => self.copied.failures.push((index, error)),
+        }
+    }
+
+    /// Whether nothing of the task shows anywhere yet.
+    pub fn is_untouched(&self) -> bool {
+        self.copied.files == 0 || matches!(self.dir, Place::New { .. })
+    }
+
+    /// Publishes a new directory, makes names durable where asked, and says what became of the files.
+    ///
+    /// # Errors
+    /// Those of publishing: nothing of the task counts then.
+    pub fn finish(mut self) -> Result<Copied, Error> {
+        self.copied.lost = self.keeper.lost().list();
+        let at = At::dir(self.at);
+        if self.manner.fsync {
+            sync_dir(self.dir.get()).map_err(at.failed("sync"))?;
+        }
+        if let Place::New { parent, name, staged } = &self.dir {
+            staged.publish(parent, name).map_err(at.failed("rename"))?;
+            if self.manner.fsync {
+                sync_dir(parent).map_err(at.failed("sync the directory of"))?;
+            }
+        }
+        Ok(self.copied)
+    }
+
+    /// What is known of copying from the device `source` to where `draft` is.
+    pub(crate) fn route(&self, source: u64, draft: &Draft) -> Result<Arc<Route>, Error> {
+        let device = self.keeper.device((&draft.file).into());
+        let device = device.map_err(|fault| At::dir(self.at).failed(fault.op)(fault.error))?;
+        Ok(Route::between(source, device))
+    }
+
+    /// How files are written.
+    pub(crate) fn manner(&self) -> Manner {
+        self.manner
+    }
+
+    fn dress_and_name(&self, draft: &Draft, entry: &Entry, over: Over) -> Result<(), Error> {
+        let at = At::entry(self.at, &entry.name);
+        let object = (&draft.file).into();
+        let dressed = self.keeper.dress(object, &entry.meta, draft.made);
+        dressed.map_err(|fault| at.failed(fault.op)(fault.error))?;
+        if self.manner.fsync {
+            sys::sync(object).map_err(at.failed("sync"))?;
+        }
+        let dir = self.dir.get();
+        match &draft.named {
+            Named::Finally => Ok(()),
+            Named::Not => {
+                sys::link_unnamed(&draft.file, dir, &entry.name).map_err(at.failed("create"))
+            }
+            Named::Temporarily(temporary) => {
+                let rename = Rename { dir, temporary, name: &entry.name, at };
+                rename.run(over)
+            }
+        }
+    }
+}
+
+impl Place {
+    fn get(&self) -> &OpenDir {
+        match self {
+            Self::Existing(dir) | Self::Hidden(dir) => dir,
+            Self::New { staged, .. } => staged.dir(),
+        }
+    }
+}
+
+/// A file that was published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Bytes of its content.
+    pub bytes: u64,
+    /// How many of them are shared with the source.
+    pub cloned: u64,
+}
+
+/// Gives an entry with a temporary name its final one.
+pub(crate) struct Rename<'a> {
+    pub(crate) dir: &'a OpenDir,
+    pub(crate) temporary: &'a Name,
+    pub(crate) name: &'a Name,
+    pub(crate) at: At<'a>,
+}
+
+impl Rename<'_> {
+    /// Replaces what `over` says and nothing else. On failure the temporary name stays.
+    pub(crate) fn run(&self, over: Over) -> Result<(), Error> {
+        if over == Over::Nothing {
+            let renamed = sys::rename_new(self.dir, self.temporary, self.name);
+            return renamed.map_err(self.at.failed("create"));
+        }
+        if over == Over::EmptyDir {
+            self.clear_dir()?;
+        }
+        match sys::rename_over(self.dir, self.temporary, self.name) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => Err(self.clash()),
+            Err(error) => Err(self.at.failed("rename")(error)),
+        }
+    }
+
+    fn clear_dir(&self) -> Result<(), Error> {
+        match sys::remove_dir(self.dir, self.name) {
+            Ok(()) => Ok(()),
+            Err(error) => match error.kind() {
+                io::ErrorKind::DirectoryNotEmpty => Err(self.clash()),
+                // It is gone, or is no directory any more and can be replaced in one step.
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(()),
+                _ => Err(self.at.failed("remove")(error)),
+            },
+        }
+    }
+
+    fn clash(&self) -> Error {
+        let why = "a directory that is not empty stands in its place; move or remove it first";
+        self.at.because(ErrorKind::TypeClash, "replace", why)
+    }
+}
+
+/// Makes the names in a directory durable; one that may not be read cannot be opened for that.
+pub(crate) fn sync_dir(dir: &OpenDir) -> io::Result<()> {
+    match sys::sync(dir.into()) {
+        Err(error) if sys::is_bad_handle(&error) => {
+            sys::sync((&sys::open_dir(dir, b"", Access::Read)?).into())
+        }
+        other => other,
+    }
+}
+
+fn new_place(at: &Dir) -> Result<Place, Error> {
+    let Some((above, name)) = at.path.split_last() else {
+        return Err(At::dir(at).because(ErrorKind::Internal, "create", "it is the root itself"));
+    };
+    let parent = dir::open_readable(&Dir::new(&at.root, above))?;
+    let staged = Staged::new(&parent).map_err(At::dir(at).failed("create"))?;
+    Ok(Place::New { parent, name, staged })
+}

@@ -1,0 +1,248 @@
+//! Reads entries of a directory with their metadata.
+//! It must not know what the entries are wanted for.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use blit_core::entry::{Entry, Kind, Meta};
+use blit_core::event::Control;
+use blit_core::path::{self, Name};
+use blit_core::task::{Dir, Held, List, Listed, What};
+use blit_core::{Error, ErrorKind};
+
+use crate::dir::{self, At};
+use crate::sys::{self, Access, Names, OpenDir};
+
+/// Reads the entries that `task` asks for.
+///
+/// # Errors
+/// Those of the directory itself. What one entry suffers is in `Listed::failures`.
+pub fn list(task: &List, control: &Control) -> Result<Listed, Error> {
+    let lister = Lister { at: &task.dir, xattrs: task.xattrs, control };
+    match &task.what {
+        What::Next { after: Some(held), entries_max } => {
+            let mut listed = Listed::default();
+            lister.go_on(held, *entries_max, &mut listed)?;
+            listed.leftovers.clear();
+            Ok(listed)
+        }
+        What::Next { after: None, entries_max } => {
+            let dir = dir::open(&task.dir, Access::Read)?;
+            let mut listed = lister.begin(&dir)?;
+            let names = Names::of(&dir).map_err(At::dir(&task.dir).failed("read"))?;
+            let held = Held(Arc::new(Cursor(Mutex::new(names))));
+            lister.go_on(&held, *entries_max, &mut listed)?;
+            if !task.leftovers {
+                listed.leftovers.clear();
+            } else if listed.next.is_some() {
+                listed.leftovers = lister.leftovers(&dir)?;
+            }
+            Ok(listed)
+        }
+        What::Named(page) => {
+            let names: Vec<&Name> = page.iter().map(|entry| &entry.name).collect();
+            lister.named(&names, task.leftovers)
+        }
+        What::One(name) => lister.named(&[name], task.leftovers),
+        What::Itself => lister.named(&[], task.leftovers),
+    }
+}
+
+/// Reads one entry, with its target and, where asked, its attributes.
+///
+/// # Errors
+/// The operation that failed and why.
+pub fn read_entry(
+    dir: &OpenDir,
+    name: &Name,
+    xattrs: bool,
+) -> Result<Meta, (&'static str, io::Error)> {
+    let mut meta = sys::stat_at(dir, name).map_err(|error| ("examine", error))?;
+    complete(dir, name, xattrs, &mut meta)?;
+    Ok(meta)
+}
+
+/// Adds to `meta` what examining alone does not tell: the target of a link and, where asked, the attributes.
+///
+/// # Errors
+/// The operation that failed and why.
+pub fn complete(
+    dir: &OpenDir,
+    name: &Name,
+    xattrs: bool,
+    meta: &mut Meta,
+) -> Result<(), (&'static str, io::Error)> {
+    if meta.kind == Kind::Symlink {
+        meta.target = Some(sys::read_link(dir, name).map_err(|error| ("read the link", error))?);
+    }
+    if xattrs {
+        let read = sys::xattrs_at(dir, name, meta.kind);
+        meta.xattrs = read.map_err(|error| ("read attributes of", error))?;
+    }
+    Ok(())
+}
+
+/// The position in a directory between two pages.
+#[derive(Debug)]
+struct Cursor(Mutex<Names>);
+
+struct Lister<'a> {
+    at: &'a Dir,
+    xattrs: bool,
+    control: &'a Control,
+}
+
+impl Lister<'_> {
+    /// A listing with only the directory itself.
+    fn begin(&self, dir: &OpenDir) -> Result<Listed, Error> {
+        let failed = |op| At::dir(self.at).failed(op);
+        let mut meta = sys::stat(dir.into()).map_err(failed("examine"))?;
+        if self.xattrs {
+            let read = sys::xattrs_of(dir.into());
+            meta.xattrs = read.map_err(failed("read attributes of"))?;
+        }
+        Ok(Listed { dir: Some(meta), ..Listed::default() })
+    }
+
+    fn go_on(&self, held: &Held, entries_max: usize, listed: &mut Listed) -> Result<(), Error> {
+        let Some(Cursor(names)) = held.0.downcast_ref::<Cursor>() else {
+            let why = "not a position in a listing of this engine";
+            return Err(At::dir(self.at).because(ErrorKind::Internal, "list", why));
+        };
+        let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = Vec::with_capacity(entries_max.min(ENTRIES_EXPECTED));
+        let read = loop {
+            if batch.len() >= entries_max {
+                break Ok(true);
+            }
+            match names.next_name() {
+                Ok(None) => break Ok(false),
+                Ok(Some((bytes, _))) => match Name::new(bytes) {
+                    Ok(name) if name.is_temporary() => listed.leftovers.push(name),
+                    Ok(name) => batch.push(name),
+                    Err(error) => listed.failures.push(error),
+                },
+                Err(error) => break Err(error),
+            }
+        };
+        let more = read.map_err(At::dir(self.at).failed("read"))?;
+        self.examine(names.dir(), batch, listed)?;
+        listed.next = more.then(|| held.clone());
+        Ok(())
+    }
+
+    fn named(&self, names: &[&Name], leftovers: bool) -> Result<Listed, Error> {
+        let access = if leftovers { Access::Read } else { Access::Search };
+        let dir = dir::open(self.at, access)?;
+        let mut listed = self.begin(&dir)?;
+        let names = names.iter().filter(|name| !name.is_temporary());
+        self.examine(&dir, names.copied().cloned(), &mut listed)?;
+        if leftovers {
+            listed.leftovers = self.leftovers(&dir)?;
+        }
+        Ok(listed)
+    }
+
+    fn examine(
+        &self,
+        dir: &OpenDir,
+        names: impl IntoIterator<Item = Name>,
+        listed: &mut Listed,
+    ) -> Result<(), Error> {
+        for (count, name) in names.into_iter().enumerate() {
+            if count % ENTRIES_PER_CHECK == 0 && self.control.is_cancelled() {
+                return Err(At::dir(self.at).refused(ErrorKind::Interrupted, "list"));
+            }
+            match read_entry(dir, &name, self.xattrs) {
+                Ok(meta) => listed.entries.push(Entry { name, meta }),
+                // It went after its name was read, or was only asked for.
+                Err((_, error)) if error.kind() == io::ErrorKind::NotFound => {}
+                Err((op, error)) => {
+                    listed.failures.push(At::entry(self.at, &name).failed(op)(error));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The temporary names in the directory.
+    fn leftovers(&self, dir: &OpenDir) -> Result<Vec<Name>, Error> {
+        let failed = || At::dir(self.at).failed("read");
+        let mut names = Names::of(dir).map_err(failed())?;
+        let mut found = Vec::new();
+        while let Some((bytes, _)) = names.next_name().map_err(failed())? {
+            if path::is_temporary(bytes) {
+                found.extend(Name::new(bytes));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Entries between two looks at the stop signal.
+const ENTRIES_PER_CHECK: usize = 64;
+/// Names that room is made for before they are read.
+const ENTRIES_EXPECTED: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::sandbox::{Sandbox, name};
+
+    #[test]
+    fn pages_go_on_where_the_last_one_ended() {
+        let sandbox = Sandbox::new();
+        for at in 0..250 {
+            sandbox.file(&format!("d/{at}"), b"");
+        }
+        let leftover = Name::temporary(1, 2);
+        sandbox.file(&format!("d/{leftover}"), b"");
+        let (mut after, mut seen, mut leftovers) = (None, Vec::new(), Vec::new());
+        loop {
+            let first = after.is_none();
+            let what = What::Next { after, entries_max: 100 };
+            let listed = sandbox.try_list(sandbox.dir("d"), what).expect("list");
+            assert_eq!(listed.dir.is_some(), first);
+            assert!(listed.entries.len() <= 100);
+            seen.extend(listed.entries.into_iter().map(|entry| entry.name));
+            leftovers.extend(listed.leftovers);
+            after = listed.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len(), 250);
+        assert_eq!(leftovers, [leftover]);
+    }
+
+    #[test]
+    fn named_entries_come_in_order_and_missing_ones_are_left_out() {
+        let sandbox = Sandbox::new();
+        for file in ["a/x", "a/y", "a/z", "b/z", "b/x"] {
+            sandbox.file(file, b"");
+        }
+        let what = What::Named(sandbox.page("a"));
+        let listed = sandbox.try_list(sandbox.dir("b"), what).expect("list");
+        let names: Vec<Name> = listed.entries.into_iter().map(|entry| entry.name).collect();
+        assert_eq!(names, [name("x"), name("z")]);
+        let missing = sandbox.try_list(sandbox.dir("c"), What::Itself).expect_err("missing");
+        assert_eq!(missing.kind, ErrorKind::NotFound);
+        let alone = sandbox.try_list(sandbox.dir("a"), What::One(name("q"))).expect("list");
+        assert!(alone.entries.is_empty() && alone.dir.is_some());
+    }
+
+    #[test]
+    fn links_are_listed_with_their_target_and_never_followed() {
+        let sandbox = Sandbox::new();
+        let target = "t".repeat(1000);
+        symlink(&target, sandbox.path("long")).expect("symlink");
+        let meta = sandbox.meta("long");
+        assert_eq!(meta.kind, Kind::Symlink);
+        assert_eq!(meta.target.as_deref(), Some(target.as_bytes()));
+        assert_eq!(meta.size, 1000);
+    }
+}

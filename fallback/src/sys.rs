@@ -1,0 +1,57 @@
+//! The operating system as this crate sees it: one function a call, the same names on every platform.
+//! It must not know tasks or policy: what is tried first, what counts as a failure and what is kept is decided above.
+//!
+//! Every platform module defines exactly what is re-exported here. Errors are plain `io::Error`s of the system; where
+//! callers must tell causes apart that std does not name, [`is_unsupported`] and [`is_not_permitted`] do.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+use linux as platform;
+
+pub use platform::{
+    Names, Object, OpenDir, OpenEntry, acl_is_inherited, clone_file, copy_range, create_new,
+    create_unnamed, file_system, identity, is_bad_handle, is_cross_device, is_loop,
+    is_not_permitted, is_out_of_range, is_unsupported, link, link_unnamed, make_device, make_dir,
+    make_fifo, make_private_dir, make_socket, make_symlink, next_extent, open_child, open_dir,
+    open_entry, open_file, open_parent, open_root, read_at, read_link, remove_dir, remove_file,
+    remove_xattr, rename_new, rename_over, set_mode, set_owner, set_times, set_xattr, stat,
+    stat_at, sync, try_lock, umask, write_at, xattrs_at, xattrs_of,
+};
+
+#[cfg(target_os = "linux")]
+pub use platform::{STATX_WANTED, meta_of};
+
+/// What an opened directory is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Names in it are reached; it need not be readable.
+    Search,
+    /// Its names are read, it is locked or made durable.
+    Read,
+}
+
+/// Who the process is, as far as ownership goes.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The number new files get as their owner.
+    pub uid: u32,
+    /// Whether files can be given away.
+    pub may_chown: bool,
+    /// The groups files can be given to otherwise.
+    pub groups: std::sync::Arc<[u32]>,
+}
+
+/// What a file system holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Capacity {
+    /// Bytes free for this user.
+    pub available: u64,
+    /// Bytes in all.
+    pub total: u64,
+}
+
+/// The name of the POSIX ACL that decides access.
+pub const ACL_ACCESS: &[u8] = b"system.posix_acl_access";
+/// The name of the POSIX ACL that new entries of a directory inherit.
+pub const ACL_DEFAULT: &[u8] = b"system.posix_acl_default";

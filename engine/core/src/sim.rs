@@ -79,7 +79,7 @@ impl SimEngine {
     /// An engine whose order and faults follow from `seed`.
     pub fn new(disk: &Disk, seed: u64, options: SimOptions) -> Arc<Self> {
         let running = Arc::new(AtomicBool::new(true));
-        let own = Own::new(mix(seed), &running);
+        let own = Own::new(mix(seed), &running, disk.dropped());
         let inner = Inner { rng: Rng::new(seed), own, jobs: Vec::new(), pieces: 0, edits: 0 };
         Arc::new(Self { disk: disk.clone(), options, running, inner: Mutex::new(inner) })
     }

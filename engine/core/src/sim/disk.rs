@@ -12,7 +12,14 @@ use crate::path::Name;
 
 /// An in-memory file system, shared by its clones. Paths are absolute, as bytes.
 #[derive(Clone, Debug)]
-pub struct Disk(Arc<Mutex<Volume>>);
+pub struct Disk {
+    volume: Arc<Mutex<Volume>>,
+    dropped: Dropped,
+}
+
+/// Staged directories that were dropped before they were published, to be removed when the disk is next used: who
+/// drops one may be in the middle of a call.
+pub(super) type Dropped = Arc<Mutex<Vec<(Ino, Name, Ino)>>>;
 
 /// What a mounted file system can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +92,7 @@ pub struct Attributes {
 impl Disk {
     /// An empty disk for engines that work for `user`.
     pub fn new(user: User) -> Self {
-        Self(Arc::new(Mutex::new(Volume::new(user))))
+        Self { volume: Arc::new(Mutex::new(Volume::new(user))), dropped: Dropped::default() }
     }
 
     /// Makes the top-level directory `path` a file system of its own.
@@ -115,7 +122,7 @@ impl Disk {
         let volume = &mut *self.lock();
         let ino = new_inode(volume, path.as_ref(), Body::File(Vec::new()), 0o644);
         volume.append(ino, content.as_ref()).expect("room for the content");
-        take(volume, path.as_ref());
+        take_path(volume, path.as_ref());
         put(volume, path.as_ref(), ino);
     }
 
@@ -132,7 +139,7 @@ impl Disk {
         let volume = &mut *self.lock();
         let body = Body::Symlink(target.as_ref().into());
         let ino = new_inode(volume, path.as_ref(), body, 0o777);
-        take(volume, path.as_ref());
+        take_path(volume, path.as_ref());
         put(volume, path.as_ref(), ino);
     }
 
@@ -169,7 +176,7 @@ impl Disk {
 
     /// Removes an entry with all that is below it, if it is there.
     pub fn remove(&self, path: impl AsRef<[u8]>) {
-        take(&mut self.lock(), path.as_ref());
+        take_path(&mut self.lock(), path.as_ref());
     }
 
     /// The content of a file, the target of a symbolic link, nothing otherwise.
@@ -221,7 +228,19 @@ impl Disk {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Volume> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut volume = self.volume.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        for (parent, name, ino) in dropped.drain(..) {
+            if volume.entries(parent).is_ok_and(|entries| entries.get(&name) == Some(&ino)) {
+                take(&mut volume, parent, &name);
+            }
+        }
+        drop(dropped);
+        volume
+    }
+
+    pub(super) fn dropped(&self) -> &Dropped {
+        &self.dropped
     }
 }
 
@@ -301,15 +320,23 @@ fn put(volume: &mut Volume, path: &[u8], ino: Ino) {
     volume.place(parent, &name, ino).expect("nothing is there");
 }
 
-fn take(volume: &mut Volume, path: &[u8]) {
+fn take_path(volume: &mut Volume, path: &[u8]) {
     let (parent, name) = split_last(path);
-    let (Ok(parent), Ok(ino)) = (walk(volume, parent), walk(volume, path)) else { return };
+    if let (Ok(parent), Ok(_)) = (walk(volume, parent), walk(volume, path)) {
+        take(volume, parent, &name);
+    }
+}
+
+/// Takes away an entry that exists, with all that is below it.
+fn take(volume: &mut Volume, parent: Ino, name: &Name) {
+    let found = volume.entries(parent).ok().and_then(|entries| entries.get(name).copied());
+    let ino = found.expect("the caller has found it");
     let below: Vec<Name> =
         volume.entries(ino).map(|entries| entries.keys().cloned().collect()).unwrap_or_default();
     for child in below {
-        take(volume, &[path, b"/", child.as_bytes()].concat());
+        take(volume, ino, &child);
     }
-    volume.unplace(parent, &name).expect("found above");
+    volume.unplace(parent, name).expect("found above");
     volume.free_nameless(ino).expect("found above");
 }
 

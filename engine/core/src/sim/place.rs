@@ -56,9 +56,9 @@ impl Placing {
         let ino = world.volume.create(to, Body::Dir(BTreeMap::new()), 0o700)?;
         let name = world.own.temporary();
         attach_or_free(world, to, &name, ino)?;
-        let lock = world.own.lock();
-        world.volume.inode_mut(ino)?.lock = Arc::downgrade(&lock);
-        self.placed.staged = Some(Held(Arc::new(Staged { parent: to, name, ino, _lock: lock })));
+        let (staged, lock) = world.own.staged(to, name, ino);
+        world.volume.inode_mut(ino)?.lock = lock;
+        self.placed.staged = Some(Held(Arc::new(staged)));
         Ok(())
     }
 

@@ -29,6 +29,8 @@ impl Removing {
         self.next += 1;
         let found = world.volume.lookup(dir, name.as_bytes());
         match found.and_then(|ino| Ok((ino, world.volume.inode(ino)?.is_locked()))) {
+            // What is gone already is no failure.
+            Err(ErrorKind::NotFound) => {}
             Err(kind) => self.fail(name.clone(), kind),
             Ok(_) if self.task.removal == Removal::Leftover && !name.is_temporary() => {
                 self.fail(name.clone(), ErrorKind::Internal);

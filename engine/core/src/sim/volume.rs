@@ -278,7 +278,7 @@ impl Volume {
     pub(super) fn append(&mut self, ino: Ino, bytes: &[u8]) -> Call<()> {
         let fs = self.inode(ino)?.fs;
         let mount = &mut self.mounts[fs];
-        if mount.used + bytes.len() as u64 > mount.options.capacity {
+        if !bytes.is_empty() && mount.used + bytes.len() as u64 > mount.options.capacity {
             return Err(ErrorKind::NoSpace);
         }
         mount.used += bytes.len() as u64;

@@ -1,10 +1,10 @@
 //! What every simulated task is given and gives.
 //! It must not know any single verb.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, Weak};
 
-use super::disk::open_root;
+use super::disk::{Dropped, open_root};
 use super::rng::Rng;
 use super::volume::{Call, Ino, Lock, SEARCH, Volume};
 use crate::error::{Error, ErrorKind};
@@ -62,11 +62,13 @@ pub(super) struct Own {
     run: u64,
     sequence: u32,
     running: Arc<AtomicBool>,
+    dropped: Dropped,
 }
 
 impl Own {
-    pub(super) fn new(run: u64, running: &Arc<AtomicBool>) -> Self {
-        Self { run, sequence: 0, running: Arc::clone(running) }
+    pub(super) fn new(run: u64, running: &Arc<AtomicBool>, dropped: &Dropped) -> Self {
+        let (running, dropped) = (Arc::clone(running), Arc::clone(dropped));
+        Self { run, sequence: 0, running, dropped }
     }
 
     pub(super) fn temporary(&mut self) -> Name {
@@ -77,15 +79,33 @@ impl Own {
     pub(super) fn lock(&self) -> Arc<Lock> {
         Arc::new(Lock { running: Arc::clone(&self.running) })
     }
+
+    /// The directory `ino`, held under its temporary name `name` in `parent`.
+    pub(super) fn staged(&self, parent: Ino, name: Name, ino: Ino) -> (Staged, Weak<Lock>) {
+        let lock = self.lock();
+        let weak = Arc::downgrade(&lock);
+        (Staged { parent, name, ino, lock, dropped: Arc::clone(&self.dropped) }, weak)
+    }
 }
 
-/// A directory without its final name that `Step::Stage` made.
+/// A directory without its final name that `Step::Stage` made. Dropped before it is published, it is removed, unless the
+/// engine has crashed.
 pub(super) struct Staged {
     pub(super) parent: Ino,
     pub(super) name: Name,
     pub(super) ino: Ino,
     /// Keeps others from taking the directory for a leftover.
-    pub(super) _lock: Arc<Lock>,
+    lock: Arc<Lock>,
+    dropped: Dropped,
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if self.lock.running.load(Ordering::Relaxed) {
+            let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+            dropped.push((self.parent, self.name.clone(), self.ino));
+        }
+    }
 }
 
 /// What `held` is, where it is the simulator's.

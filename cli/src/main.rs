@@ -1,2 +1,27 @@
-//! Entry point.
-fn main() {}
+//! `blit`: glue between what is typed and what the crates below do. It must not know any verb's meaning.
+
+mod args;
+mod commands;
+mod interrupt;
+mod options;
+mod report;
+mod ui;
+
+use std::process::ExitCode;
+
+use report::Exit;
+
+fn main() -> ExitCode {
+    ui::tell_panics_plainly();
+    let exit = std::panic::catch_unwind(run).unwrap_or(Exit::Failed);
+    // A panic of another thread was told too, and nothing that was done beside it can be trusted to be complete.
+    let exit = if ui::has_told_panic() { Exit::Failed } else { exit };
+    exit.into()
+}
+
+fn run() -> Exit {
+    match args::Args::read() {
+        Ok(args) => commands::run(args.command),
+        Err(error) => ui::answer_to_words(&error),
+    }
+}

@@ -1,16 +1,18 @@
 //! The io_uring engine: one executor a core, or threads where the kernel refuses io_uring.
 //! It must not know how a task is carried out, nor name the runtime its executors are made of.
 //!
-//! The executors are the ground that streams and sockets stand on. The tasks of a local transfer are system calls of the
-//! executor's thread, because no ring of their own made one of them faster (two workers, two cores, ext4, Linux 6.18,
-//! 20 000 files of 4 KiB in 100 directories with full metadata, wall time against plain calls, medians of 5 to 9):
+//! The executors are the ground that streams and sockets stand on. The tasks of a local transfer are system calls of
+//! the executor's thread, because no ring of its own made one of them faster. Wall time against plain calls (medians
+//! of 5 to 9; two workers, two cores, ext4, Linux 6.18, 20 000 files of 4 KiB in 100 directories, modes and times kept;
+//! other work on the machine moved warm wall times by a quarter, the warm processor time of the rows was 1.00, 0.99,
+//! 1.11, 0.97):
 //!
 //! | how the sources are read | warm | cold |
 //! |---|---|---|
 //! | open, `copy_file_range` | 1.00 | 1.00 |
-//! | linked open, read, close on a ring, 64 files at a time, two batches in turn | 0.98 | 0.45 to 0.56 |
-//! | the same chains only to fill the page cache, then plain calls | 0.73 to 1.2 | 0.53 |
-//! | 256 files opened and `posix_fadvise(WILLNEED)` ahead, then plain calls | 0.96 to 1.07 | 0.41 to 0.55 |
+//! | linked open, read, close on a ring, 64 files at a time, two batches in turn | 0.98 to 1.07 | 0.45 to 0.56 |
+//! | the same chains only to fill the page cache, then plain calls | 0.73 | 0.53 |
+//! | 256 files opened and `posix_fadvise(WILLNEED)` ahead, then plain calls | 1.05 to 1.07 | 0.41 to 0.49 |
 //!
 //! So what a ring gains on cold files is that many reads are under way, which one system call a file gives as well,
 //! on every engine, without a second open. `statx` and buffered writes always leave a ring for a kernel thread.

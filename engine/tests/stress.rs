@@ -1,6 +1,7 @@
 //! The io_uring engine beside threads that never sleep: no task may be forgotten.
-//! Executors can oversleep on a busy machine (`executor` says why); this fails, after a timeout, where nothing wakes them.
-//! With the default preempt timer that is too rare to wait for; with 2 ms and no watchdog 50 000 rounds met it.
+//! Executors can oversleep on a busy machine (`executor` says why); this fails, after a timeout, where nothing
+//! wakes them. With the default preempt timer that is too rare to wait for; with 2 ms and no watchdog 50 000 rounds met
+//! it.
 
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicBool, Ordering};

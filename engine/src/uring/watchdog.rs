@@ -1,4 +1,4 @@
-//! The thread beside the executors: it prepares the process for them, and wakes those that sleep although they have work.
+//! The thread beside the executors: it prepares the process for them and wakes those that sleep on work.
 //! It must not know why they do, nor what preparing is: `executor` says it.
 
 use std::time::Duration;

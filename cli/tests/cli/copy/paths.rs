@@ -1,0 +1,134 @@
+//! What SRC and DST mean, and which of them are refused.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::support::compare::assert_same;
+use crate::support::on_every_engine;
+use crate::support::tree::{dir, file, link};
+
+on_every_engine! {
+    fn without_a_slash_the_directory_itself_is_copied(sandbox) {
+        sandbox.make(&[file("src/a", "x"), dir("dst")]);
+        for to in ["dst", "dst/"] {
+            sandbox.blit(&["copy", "src", to]).code(0);
+            assert_same(sandbox, &sandbox.path("src"), &sandbox.path("dst/src"));
+        }
+    }
+
+    fn with_a_slash_the_contents_are_copied(sandbox) {
+        sandbox.make(&[file("src/a", "x"), dir("src/d").mode(0o700)]);
+        for (from, to) in [("src/", "d1"), ("src/.", "d2/"), ("src//", "./d3"), ("./src/./", "d4")] {
+            sandbox.blit(&["copy", from, to]).code(0);
+            assert_same(sandbox, &sandbox.path("src"), &sandbox.path(to));
+        }
+    }
+
+    fn a_directory_goes_below_a_destination_that_does_not_exist_yet(sandbox) {
+        sandbox.make(&[file("src/a", "x")]);
+        sandbox.blit(&["copy", "src", "new"]).code(0);
+        assert_eq!(sandbox.read("new/src/a"), "x");
+    }
+
+    fn several_sources_go_into_one_directory(sandbox) {
+        sandbox.make(&[file("a", "1"), file("src/b", "2"), file("other/c", "3"), dir("dst")]);
+        sandbox.blit(&["copy", "a", "src", "other/", "dst"]).code(0);
+        for (name, content) in [("dst/a", "1"), ("dst/src/b", "2"), ("dst/c", "3")] {
+            assert_eq!(sandbox.read(name), content);
+        }
+    }
+
+    fn two_sources_of_one_name_are_not_mixed_up(sandbox) {
+        sandbox.make(&[file("a/x", "first"), file("b/x", "second"), dir("dst")]);
+        let run = sandbox.blit(&["copy", "a/x", "b/x", "dst"]).code(1);
+        run.says("b/x: another source already supplies this name").says("hint: two things claim");
+        assert_eq!(sandbox.read("dst/x"), "first");
+    }
+
+    fn several_sources_make_their_directory(sandbox) {
+        sandbox.make(&[file("a", "1"), file("b", "2")]);
+        sandbox.blit(&["copy", "a", "b", "new"]).code(0);
+        assert_eq!((sandbox.read("new/a"), sandbox.read("new/b")), ("1".into(), "2".into()));
+    }
+
+    fn a_file_goes_to_a_name_or_into_a_directory(sandbox) {
+        sandbox.make(&[file("a", "x"), dir("dst"), file("old", "to be replaced")]);
+        sandbox.blit(&["copy", "a", "b"]).code(0);
+        sandbox.blit(&["copy", "a", "dst"]).code(0);
+        sandbox.blit(&["copy", "a", "dst/c"]).code(0);
+        sandbox.blit(&["copy", "a", "old"]).code(0);
+        sandbox.blit(&["copy", "a", "new/"]).code(0);
+        for name in ["b", "dst/a", "dst/c", "old", "new/a"] {
+            assert_eq!(sandbox.read(name), "x", "{name}");
+        }
+    }
+
+    fn a_source_that_is_a_link_is_copied_as_a_link(sandbox) {
+        sandbox.make(&[file("real/a", "x"), link("l", "real"), dir("dst")]);
+        sandbox.blit(&["copy", "l", "dst"]).code(0);
+        assert!(sandbox.path("dst/l").is_symlink());
+        sandbox.blit(&["copy", "l/", "contents"]).code(0);
+        assert_eq!(sandbox.read("contents/a"), "x");
+    }
+
+    fn a_missing_source_is_a_usage_error(sandbox) {
+        sandbox.blit(&["copy", "none", "dst"]).code(2).says("none: no such file or directory");
+        sandbox.blit(&["copy", "none/", "dst"]).code(2).says("none");
+        assert!(!sandbox.exists("dst"), "nothing is made for it");
+    }
+
+    fn a_missing_source_among_others_is_one_failure(sandbox) {
+        sandbox.make(&[file("a", "x"), dir("dst")]);
+        sandbox.blit(&["copy", "none", "a", "dst"]).code(1).says("none: no such file or directory");
+        assert_eq!(sandbox.read("dst/a"), "x");
+    }
+
+    fn a_destination_without_a_parent_is_a_usage_error(sandbox) {
+        sandbox.make(&[file("src/a", "x")]);
+        sandbox.blit(&["copy", "src", "none/dst"]).code(2).says("none");
+        assert!(!sandbox.exists("none"));
+    }
+
+    fn several_things_cannot_go_into_a_file(sandbox) {
+        sandbox.make(&[file("a", "1"), file("b", "2"), file("f", "kept"), file("src/c", "3")]);
+        sandbox.blit(&["copy", "a", "b", "f"]).code(2).says("f");
+        sandbox.blit(&["copy", "src/", "f"]).code(2).says("f");
+        assert_eq!(sandbox.read("f"), "kept");
+    }
+
+    fn a_source_that_overlaps_its_destination_is_refused(sandbox) {
+        sandbox.make(&[file("src/a", "x"), file("src/sub/b", "y")]);
+        symlink("src", sandbox.path("alias")).expect("own directory");
+        for (from, to) in [
+            ("src/", "src"),
+            ("src", "."),
+            ("src/a", "src/a"),
+            ("src/a", "src"),
+            ("src", "src/sub"),
+            ("src/", "src/sub"),
+            ("src/", "src/new"),
+            ("src/", "alias/sub"),
+            ("alias/", "src"),
+            ("src/sub/", "src"),
+        ] {
+            let run = sandbox.blit(&["copy", from, to]).code(2);
+            assert!(run.stderr.contains("hint: "), "{from} to {to}: {run:?}");
+        }
+        let names = || fs::read_dir(sandbox.path("src")).expect("there").count();
+        assert_eq!((names(), sandbox.read("src/a")), (2, "x".into()), "nothing was touched");
+    }
+
+    fn a_path_on_another_machine_is_refused_with_the_reason(sandbox) {
+        sandbox.make(&[file("a", "x")]);
+        sandbox.blit(&["copy", "a", "host:/module/a"]).code(2).says("between local paths only");
+        sandbox.blit(&["copy", "host:/module/a", "b"]).code(2).says("between local paths only");
+        sandbox.blit(&["copy", "a", "host:b"]).code(2).says("host:/module/path");
+        sandbox.blit(&["copy", "a", ""]).code(2).says("empty");
+    }
+
+    fn a_local_name_with_a_colon_is_local_if_it_exists(sandbox) {
+        sandbox.make(&[file("host:a", "x")]);
+        sandbox.blit(&["copy", "host:a", "./host:b"]).code(0);
+        assert_eq!(sandbox.read("host:b"), "x");
+    }
+}

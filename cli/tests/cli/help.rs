@@ -1,0 +1,76 @@
+//! What blit says when it is asked, or not understood.
+
+use std::fs::OpenOptions;
+
+use crate::support::sandbox::{Run, Sandbox};
+
+fn said(args: &[&str]) -> Run {
+    Sandbox::new("auto").blit(args)
+}
+
+#[test]
+fn help_is_as_it_was_reviewed() {
+    for (name, args) in [
+        ("top", &["--help"][..]),
+        ("copy_long", &["copy", "--help"]),
+        ("copy_short", &["copy", "-h"]),
+    ] {
+        let run = said(args).code(0);
+        assert_eq!(run.stderr, "");
+        insta::assert_snapshot!(name, run.stdout);
+    }
+}
+
+#[test]
+fn version_is_one_line() {
+    let run = said(&["--version"]).code(0);
+    assert_eq!(run.stdout, format!("blit {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn without_words_help_is_shown_as_an_error() {
+    said(&[]).code(2).says("Usage: blit <VERB>");
+}
+
+#[test]
+fn what_is_not_a_verb_gets_an_answer_that_helps() {
+    said(&["photos", "/backup"]).code(2).says("'photos' is not something blit can do");
+    said(&["photos", "/backup"]).code(2).says("blit copy photos DST");
+    said(&["cpoy", "a", "b"]).code(2).says("did you mean 'copy'?");
+    said(&["a\x1b[31m", "b"]).code(2).says("'a\\x1b[31m'");
+}
+
+#[test]
+fn words_that_make_no_sense_are_a_usage_error() {
+    for args in [
+        &["copy"][..],
+        &["copy", "a"],
+        &["copy", "--no-such-option", "a", "b"],
+        &["copy", "--engine", "steam", "a", "b"],
+        &["copy", "--max-threads", "0", "a", "b"],
+        &["copy", "-v", "-q", "a", "b"],
+        &["copy", "-v", "--json", "a", "b"],
+    ] {
+        assert_eq!(said(args).code(2).stdout, "", "{args:?}");
+    }
+}
+
+#[test]
+fn a_source_without_a_destination_gets_an_answer_that_helps() {
+    said(&["copy", "photos"]).code(2).says("the destination is missing: blit copy photos DST");
+}
+
+#[test]
+fn help_that_cannot_be_written_is_an_error_without_a_panic() {
+    let sandbox = Sandbox::new("auto");
+    for args in [&["--help"][..], &["--version"], &["copy", "--help"]] {
+        let full = OpenOptions::new().write(true).open("/dev/full").expect("every Linux has it");
+        let run = Run::of(sandbox.command(args).stdout(full)).code(4);
+        assert!(run.stderr.starts_with("error: write standard output: "), "{run:?}");
+    }
+}
+
+#[test]
+fn the_top_help_tells_what_the_verbs_help_tells() {
+    assert!(said(&["--help"]).stdout.contains("Copies what is missing or different"));
+}

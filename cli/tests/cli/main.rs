@@ -1,0 +1,9 @@
+//! Runs the built `blit`. One binary for all verbs; each verb's tests are in the file that is named like it.
+//! Nothing here may reach into the command's code.
+#![cfg(unix)]
+#![expect(clippy::panic, reason = "a test fails by panicking")]
+
+mod copy;
+mod help;
+mod privileged;
+mod support;

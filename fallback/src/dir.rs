@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use blit_core::path::Name;
+use blit_core::path::{self, Name};
 use blit_core::task::{Dir, Held};
 use blit_core::{Error, ErrorKind};
 
@@ -76,8 +76,8 @@ impl Staged {
         for _ in 0..NAME_ATTEMPTS_MAX {
             let name = next_temporary();
             let dir = sys::make_private_dir(parent, &name)?;
-            // Whoever holds the lock already takes it for a leftover, and is about to remove it.
-            if sys::try_lock((&dir).into())? {
+            // Whoever holds the lock already takes it for a leftover, and is about to remove it or has done so.
+            if sys::try_lock((&dir).into())? && sys::stat((&dir).into())?.nlink > 0 {
                 return Ok(Self { dir, name, published: AtomicBool::new(false) });
             }
         }
@@ -133,6 +133,11 @@ pub fn staged_of(held: &Held, dir: &Dir) -> Result<Arc<Staged>, Error> {
 pub fn next_temporary() -> Name {
     static SEQUENCE: AtomicU32 = AtomicU32::new(0);
     Name::temporary(run_id(), SEQUENCE.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Whether this run has made the temporary name `bytes`: such a name is no leftover.
+pub fn is_own_temporary(bytes: &[u8]) -> bool {
+    path::temporary_run(bytes) == Some(run_id())
 }
 
 /// Where something is done, for messages.
@@ -220,7 +225,7 @@ mod tests {
             assert_eq!(error.kind, ErrorKind::NotADirectory, "{error}");
         }
         let root = blit_core::task::Root::new(sandbox.path("link"));
-        let through = Dir::new(&root, blit_core::path::RelPath::new(&b"sub"[..]).expect("valid"));
+        let through = Dir::new(&root, path::RelPath::new(&b"sub"[..]).expect("valid"));
         assert!(open(&through, Access::Read).is_ok());
     }
 

@@ -118,7 +118,11 @@ impl Lister<'_> {
             match names.next_name() {
                 Ok(None) => break Ok(false),
                 Ok(Some((bytes, _))) => match Name::new(bytes) {
-                    Ok(name) if name.is_temporary() => listed.leftovers.push(name),
+                    Ok(name) if name.is_temporary() => {
+                        if !dir::is_own_temporary(name.as_bytes()) {
+                            listed.leftovers.push(name);
+                        }
+                    }
                     Ok(name) => batch.push(name),
                     Err(error) => listed.failures.push(error),
                 },
@@ -171,7 +175,7 @@ impl Lister<'_> {
         let mut names = Names::of(dir).map_err(failed())?;
         let mut found = Vec::new();
         while let Some((bytes, _)) = names.next_name().map_err(failed())? {
-            if path::is_temporary(bytes) {
+            if path::is_temporary(bytes) && !dir::is_own_temporary(bytes) {
                 found.extend(Name::new(bytes));
             }
         }

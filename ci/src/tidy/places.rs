@@ -11,6 +11,8 @@ const PLATFORM: &[&str] =
 const DECISIONS: &[(&str, usize)] = &[
     // Whether there is a `mod uring`: the module, its use, and their opposites.
     ("engine/src/lib.rs", 4),
+    // Which calls the harness measures and verifies with.
+    ("bench/src/main.rs", 2),
 ];
 
 const SYS: &str = "fallback/src/sys";

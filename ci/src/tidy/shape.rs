@@ -13,7 +13,8 @@ const EMPTY_NAMES: &[&str] =
     &["util", "utils", "common", "helper", "helpers", "misc", "manager", "managers"];
 
 /// What only the io_uring engine has: its machinery, not a job that the thread engine shares.
-const RING_ONLY: &[&str] = &["buffers", "ring", "executor", "probe", "stream", "facade"];
+const RING_ONLY: &[&str] =
+    &["buffers", "executor", "facade", "pool", "probe", "queue", "ring", "stream", "watchdog"];
 
 pub(super) fn name(source: &Source) -> Vec<Finding> {
     let mut findings = Vec::new();

@@ -42,13 +42,19 @@ impl Name {
 
 /// Whether `bytes` are a name that [`Name::temporary`] makes.
 pub fn is_temporary(bytes: &[u8]) -> bool {
-    bytes
-        .strip_prefix(TEMPORARY_PREFIX.as_bytes())
-        .and_then(|rest| rest.strip_suffix(TEMPORARY_SUFFIX.as_bytes()))
-        .is_some_and(|id| {
-            id.len() == TEMPORARY_DIGITS
-                && id.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        })
+    temporary_run(bytes).is_some()
+}
+
+/// The run that has made the temporary name `bytes`, if it is one.
+pub fn temporary_run(bytes: &[u8]) -> Option<u64> {
+    let rest = bytes.strip_prefix(TEMPORARY_PREFIX.as_bytes())?;
+    let id = rest.strip_suffix(TEMPORARY_SUFFIX.as_bytes())?;
+    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    if id.len() != TEMPORARY_DIGITS || !id.iter().all(is_digit) {
+        return None;
+    }
+    let run = std::str::from_utf8(id.get(..RUN_DIGITS)?).ok()?;
+    u64::from_str_radix(run, 16).ok()
 }
 
 impl fmt::Debug for Name {
@@ -179,7 +185,9 @@ fn component_is_valid(bytes: &[u8]) -> bool {
 const TEMPORARY_PREFIX: &str = ".blit-";
 const TEMPORARY_SUFFIX: &str = ".tmp";
 /// 16 hexadecimal digits of the run and 8 of the sequence number.
-const TEMPORARY_DIGITS: usize = 24;
+const TEMPORARY_DIGITS: usize = RUN_DIGITS + 8;
+/// Hexadecimal digits of a run.
+const RUN_DIGITS: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -221,6 +229,7 @@ mod tests {
     #[test]
     fn temporary_names_are_recognised_and_others_are_not() {
         assert!(Name::temporary(7, 9).is_temporary());
+        assert_eq!(temporary_run(Name::temporary(7, 9).as_bytes()), Some(7));
         for other in
             [&b".blit-.tmp"[..], b".blit-0123.tmp", b"blit", b".blit-00000000000000070000000g.tmp"]
         {

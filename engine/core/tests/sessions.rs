@@ -98,7 +98,7 @@ fn after_faults_every_name_is_old_or_new_and_the_next_run_completes() {
             ..Faults::default()
         };
         let ended = copy(&disk, seed, SimOptions { faults, ..SimOptions::default() }, SPEC);
-        disk.check_published(&old, &new, &disk.snapshot("/dst/src")).unwrap();
+        disk.check_published(&old, &new, &disk.snapshot("/dst/src")).expect("old or new");
         assert_eq!(disk.temporaries("/"), Vec::<Vec<u8>>::new());
         let (source, target) = counterpart(&disk);
         if !differences(&source, &target).is_empty() {
@@ -117,7 +117,7 @@ fn after_a_crash_every_name_is_old_or_new_and_the_next_run_leaves_no_leftovers()
         let (new, old) = (disk.snapshot("/src"), disk.snapshot("/dst/src"));
         let crash_after = Some(dice.below(200));
         let ended = copy(&disk, seed, SimOptions { crash_after, ..SimOptions::default() }, SPEC);
-        disk.check_published(&old, &new, &disk.snapshot("/dst/src")).unwrap();
+        disk.check_published(&old, &new, &disk.snapshot("/dst/src")).expect("old or new");
         assert!(ended.crashed || ended.error.is_none());
         assert_done(&copy(&disk, seed + 1, SimOptions::default(), SPEC));
         assert_equal(&disk);
@@ -132,7 +132,7 @@ fn a_full_disk_ends_the_run_and_costs_no_old_file() {
         let (new, old) = (disk.snapshot("/src"), disk.snapshot("/dst/src"));
         let faults = Faults { write_full: 200, ..Faults::default() };
         let ended = copy(&disk, seed, SimOptions { faults, ..SimOptions::default() }, SPEC);
-        disk.check_published(&old, &new, &disk.snapshot("/dst/src")).unwrap();
+        disk.check_published(&old, &new, &disk.snapshot("/dst/src")).expect("old or new");
         assert_eq!(disk.temporaries("/"), Vec::<Vec<u8>>::new());
         if let Some(error) = &ended.error {
             assert_eq!(error.kind, ErrorKind::NoSpace, "{error}");
@@ -151,7 +151,7 @@ fn a_source_that_is_edited_meanwhile_never_gives_a_mixture() {
             blit_core::sim::Mutate { below: b"/src".to_vec(), per_mille: 30, edits_max: 20 };
         let options = SimOptions { mutate: Some(mutate), ..SimOptions::default() };
         drop(copy(&disk, seed, options, SPEC));
-        disk.check_published(&old, &new, &disk.snapshot("/dst/src")).unwrap();
+        disk.check_published(&old, &new, &disk.snapshot("/dst/src")).expect("old or new");
         assert_eq!(disk.temporaries("/"), Vec::<Vec<u8>>::new());
     });
 }

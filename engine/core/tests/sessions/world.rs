@@ -32,6 +32,10 @@ impl Dice {
         (z ^ (z >> 31)) % bound
     }
 
+    pub(crate) fn pick<'a, T>(&mut self, among: &'a [T]) -> &'a T {
+        &among[usize::try_from(self.below(among.len() as u64)).expect("an index")]
+    }
+
     pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
@@ -54,110 +58,111 @@ pub(crate) fn world(dice: &mut Dice, fresh: bool) -> Disk {
         disk.dir("/dst/src");
         disk.set("/dst", Attributes { mtime: Some(time(dice)), ..Attributes::default() });
     }
-    let mut files = Vec::new();
-    fill(dice, &disk, b"", 0, &mut files, fresh);
+    let mut maker = Maker { dice, disk: &disk, files: Vec::new(), fresh };
+    maker.fill(b"", 0);
     disk
 }
 
-fn fill(
-    dice: &mut Dice,
-    disk: &Disk,
-    dir: &[u8],
-    depth: u32,
-    files: &mut Vec<Vec<u8>>,
+/// Makes the two trees.
+struct Maker<'a> {
+    dice: &'a mut Dice,
+    disk: &'a Disk,
+    /// Source files that can get another name.
+    files: Vec<Vec<u8>>,
     fresh: bool,
-) {
-    for number in 0..dice.below(7) {
-        let mut path = dir.to_vec();
-        path.extend_from_slice(format!("/n{number}").as_bytes());
-        if dice.chance(5) {
-            path.extend_from_slice(b"\xff\n");
-        }
-        entry(dice, disk, &path, files);
-        if !fresh {
-            older(dice, disk, &path);
-        }
-        let is_dir = disk.see(at("/src", &path)).is_some_and(|seen| seen.kind == Kind::Dir);
-        if is_dir && depth < 4 {
-            fill(dice, disk, &path, depth + 1, files, fresh);
-        }
-        decorate(dice, disk, &at("/src", &path));
-    }
 }
 
-fn entry(dice: &mut Dice, disk: &Disk, path: &[u8], files: &mut Vec<Vec<u8>>) {
-    let source = at("/src", path);
-    match dice.below(12) {
-        0..=3 => disk.dir(&source),
-        4 => disk.symlink(&source, format!("../t{}", dice.below(9))),
-        5 => disk.node(&source, Kind::Fifo, 0),
-        6 if dice.chance(50) => disk.node(&source, Kind::CharDevice, dice.below(300)),
-        7 | 8 if !files.is_empty() => {
-            let index = usize::try_from(dice.below(files.len() as u64)).unwrap();
-            disk.link(&source, &files[index]);
-        }
-        _ => {
-            disk.file(&source, content(dice));
-            files.push(source);
+impl Maker<'_> {
+    fn fill(&mut self, dir: &[u8], depth: u32) {
+        for number in 0..self.dice.below(7) {
+            let mut path = dir.to_vec();
+            path.extend_from_slice(format!("/n{number}").as_bytes());
+            if self.dice.chance(5) {
+                path.extend_from_slice(b"\xff\n");
+            }
+            self.entry(&path);
+            if !self.fresh {
+                self.older(&path);
+            }
+            let seen = self.disk.see(at("/src", &path));
+            if seen.is_some_and(|seen| seen.kind == Kind::Dir) && depth < 4 {
+                self.fill(&path, depth + 1);
+            }
+            self.decorate(&at("/src", &path));
         }
     }
-}
 
-/// What an earlier run, or something else, may have left at the destination for an entry.
-fn older(dice: &mut Dice, disk: &Disk, path: &[u8]) {
-    let (source, target) = (at("/src", path), at("/dst/src", path));
-    let Some(seen) = disk.see(&source) else { return };
-    if disk.see(at("/dst/src", parent(path))).is_none() {
-        return;
-    }
-    if seen.kind == Kind::Dir {
-        if dice.chance(70) {
-            disk.dir(&target);
-            decorate(dice, disk, &target);
+    fn entry(&mut self, path: &[u8]) {
+        let source = at("/src", path);
+        let (dice, disk) = (&mut *self.dice, self.disk);
+        match dice.below(12) {
+            0..=3 => disk.dir(&source),
+            4 => disk.symlink(&source, format!("../t{}", dice.below(9))),
+            5 => disk.node(&source, Kind::Fifo, 0),
+            6 if dice.chance(50) => disk.node(&source, Kind::CharDevice, dice.below(300)),
+            7 | 8 if !self.files.is_empty() => disk.link(&source, dice.pick(&self.files)),
+            _ => {
+                disk.file(&source, content(dice));
+                self.files.push(source);
+            }
         }
-        return;
     }
-    match dice.below(6) {
-        0 => return,
-        1 => disk.symlink(&target, "old"),
-        2 => disk.dir(&target),
-        3 if seen.kind == Kind::File => {
-            // Equal in content, so that at most metadata are to be repaired.
-            disk.file(&target, seen.content.as_deref().unwrap_or_default());
-            let mtime = Some(seen.mtime);
-            return disk.set(&target, Attributes { mtime, ..Attributes::default() });
-        }
-        _ => disk.file(&target, content(dice)),
-    }
-    decorate(dice, disk, &target);
-}
 
-fn decorate(dice: &mut Dice, disk: &Disk, path: &[u8]) {
-    let kind = disk.see(path).map(|seen| seen.kind);
-    let mode = (kind != Some(Kind::Symlink))
-        .then(|| [0o644, 0o755, 0o4711, 0o400][dice.below(4) as usize]);
-    let value = vec![b'v'; dice.below(4) as usize];
-    let xattr = Xattr { name: b"user.x".as_slice().into(), value: value.into() };
-    let named = !matches!(kind, Some(Kind::Symlink | Kind::Fifo | Kind::CharDevice));
-    disk.set(
-        path,
-        Attributes {
-            mode,
-            owner: Some((dice.below(2) as u32, dice.below(2) as u32)),
+    /// What an earlier run, or something else, may have left at the destination for an entry.
+    fn older(&mut self, path: &[u8]) {
+        let (source, target) = (at("/src", path), at("/dst/src", path));
+        let Some(seen) = self.disk.see(&source) else { return };
+        if self.disk.see(at("/dst/src", parent(path))).is_none() {
+            return;
+        }
+        if seen.kind == Kind::Dir {
+            if self.dice.chance(70) {
+                self.disk.dir(&target);
+                self.decorate(&target);
+            }
+            return;
+        }
+        match self.dice.below(6) {
+            0 => return,
+            1 => self.disk.symlink(&target, "old"),
+            2 => self.disk.dir(&target),
+            3 if seen.kind == Kind::File => {
+                // Equal in content, so that at most metadata are to be repaired.
+                self.disk.file(&target, seen.content.as_deref().unwrap_or_default());
+                let mtime = Some(seen.mtime);
+                return self.disk.set(&target, Attributes { mtime, ..Attributes::default() });
+            }
+            _ => self.disk.file(&target, content(self.dice)),
+        }
+        self.decorate(&target);
+    }
+
+    fn decorate(&mut self, path: &[u8]) {
+        let (dice, disk) = (&mut *self.dice, self.disk);
+        let kind = disk.see(path).map(|seen| seen.kind);
+        let mode = *dice.pick(&[0o644, 0o755, 0o4711, 0o400]);
+        let value = *dice.pick(&[&b""[..], b"v", b"vv"]);
+        let xattr = Xattr { name: b"user.x".as_slice().into(), value: value.into() };
+        let named = !matches!(kind, Some(Kind::Symlink | Kind::Fifo | Kind::CharDevice));
+        let attributes = Attributes {
+            mode: (kind != Some(Kind::Symlink)).then_some(mode),
+            owner: Some((*dice.pick(&[0, 1]), *dice.pick(&[0, 1]))),
             mtime: Some(time(dice)),
             xattrs: (named && dice.chance(20)).then(|| vec![xattr]),
-        },
-    );
+        };
+        disk.set(path, attributes);
+    }
 }
 
 fn content(dice: &mut Dice) -> Vec<u8> {
-    let len = usize::try_from([0, 1, 9, 40][dice.below(4) as usize]).unwrap();
+    let len = *dice.pick(&[0, 1, 9, 40]);
     let tag = dice.below(1 << 40).to_string().into_bytes();
     tag.into_iter().cycle().take(len).collect()
 }
 
 fn time(dice: &mut Dice) -> Time {
-    Time { secs: 1_000_000 + dice.below(1000) as i64, nanos: dice.below(1_000_000_000) as u32 }
+    let secs = 1_000_000 + i64::try_from(dice.below(1000)).expect("below 1000");
+    Time { secs, nanos: u32::try_from(dice.below(1_000_000_000)).expect("below 10^9") }
 }
 
 pub(crate) fn at(top: &str, path: &[u8]) -> Vec<u8> {
@@ -206,11 +211,8 @@ pub(crate) fn copy_with(
     drive.start(&mut observe);
     let mut dice = Dice::new(seed ^ 0xabcd);
     while !drive.is_ended() && !engine.has_crashed() {
-        let moved = if dice.chance(50) {
-            drive.step(&mut observe) || engine.step()
-        } else {
-            engine.step() || drive.step(&mut observe)
-        };
+        let drive_first = dice.chance(50) && drive.step(&mut observe);
+        let moved = drive_first || engine.step() || drive.step(&mut observe);
         assert!(
             moved || drive.is_ended() || engine.has_crashed(),
             "seed {seed}: nothing moves, {:?}",
@@ -236,14 +238,15 @@ fn facts(disk: &Disk, path: &str) -> (Arc<Root>, SpaceFacts) {
     let dir = Dir::new(&root, RelPath::root());
     engine.submit(vec![(TaskId(0), Task::Space(Space { dir, probe_times: true }))], &port);
     engine.pump();
-    match inbox.try_recv() {
-        Ok((_, Event::Done(_, Ok(Output::Space(facts))))) => (Root::new(path), facts),
-        other => panic!("facts of {path}: {other:?}"),
-    }
+    let answer = inbox.try_recv();
+    let Ok((_, Event::Done(_, Ok(Output::Space(facts))))) = answer else {
+        unreachable!("facts of {path}: {answer:?}")
+    };
+    (Root::new(path), facts)
 }
 
 fn name(text: &str) -> Name {
-    Name::new(text.as_bytes()).unwrap()
+    Name::new(text.as_bytes()).expect("a valid name")
 }
 
 /// What of `/dst/src` has a counterpart in `/src`: a copy does not touch the rest. Links to foreign names do not count.

@@ -1,0 +1,208 @@
+//! The copiers: how each is called, what it promises to keep, and where it is on this machine.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::verify::Fidelity;
+
+/// A copier that can be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Peer {
+    Blit,
+    Cp,
+    Rsync,
+    Cpz,
+    Xcp,
+}
+
+/// The engines of blit, each an arm of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Engine {
+    Auto,
+    Threads,
+    Uring,
+}
+
+/// One contestant: a program that was found, and how it is called.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Arm {
+    pub(crate) name: String,
+    pub(crate) program: PathBuf,
+    pub(crate) version: String,
+    pub(crate) fidelity: Fidelity,
+    /// Whether the copy survives a power failure when the command returns.
+    pub(crate) durability: &'static str,
+    /// With the words SOURCE and TARGET where the paths go.
+    pub(crate) arguments: Vec<&'static str>,
+    #[serde(skip)]
+    pub(crate) is_blit: bool,
+}
+
+/// A contestant that was asked for and is not here.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Missing {
+    pub(crate) name: String,
+    pub(crate) looked_for: String,
+}
+
+/// Where programs are looked for.
+pub(crate) struct Search<'a> {
+    pub(crate) blit: &'a Path,
+    /// Before PATH.
+    pub(crate) peer_paths: &'a [PathBuf],
+}
+
+impl Arm {
+    pub(crate) fn command(&self, source: &Path, target: &Path) -> Vec<OsString> {
+        let mut command = vec![self.program.clone().into_os_string()];
+        command.extend(self.arguments.iter().map(|argument| match *argument {
+            "SOURCE" => source.as_os_str().to_os_string(),
+            "SOURCE/" => source.join("").into_os_string(),
+            "TARGET" => target.as_os_str().to_os_string(),
+            "TARGET/" => target.join("").into_os_string(),
+            other => other.into(),
+        }));
+        command
+    }
+
+    /// As a person would type it.
+    pub(crate) fn command_line(&self) -> String {
+        format!("{} {}", self.program.display(), self.arguments.join(" "))
+    }
+}
+
+impl Peer {
+    /// All arms of this peer: one, or for blit one an engine.
+    pub(crate) fn find(self, engines: &[Engine], search: &Search<'_>) -> Vec<Result<Arm, Missing>> {
+        let program = match self {
+            Self::Blit => search.blit.is_file().then(|| search.blit.to_path_buf()),
+            _ => find_program(self.program(), search.peer_paths),
+        };
+        let version = program.as_deref().map(version).unwrap_or_default();
+        let calls = self.calls(engines);
+        let arms = calls.into_iter().map(|(name, arguments)| match &program {
+            Some(program) => Ok(Arm {
+                name,
+                program: program.clone(),
+                version: version.clone(),
+                fidelity: self.fidelity(),
+                durability: "none",
+                arguments,
+                is_blit: self == Self::Blit,
+            }),
+            None => Err(Missing { name, looked_for: self.looked_for(search) }),
+        });
+        arms.collect()
+    }
+
+    fn calls(self, engines: &[Engine]) -> Vec<(String, Vec<&'static str>)> {
+        let arguments: &[&str] = match self {
+            Self::Blit => {
+                let call = |engine: &Engine| {
+                    let arguments = ["copy", "--engine", engine.name(), "SOURCE/", "TARGET"];
+                    (format!("blit-{}", engine.name()), arguments.to_vec())
+                };
+                return engines.iter().map(call).collect();
+            }
+            Self::Cp => &["-a", "SOURCE", "TARGET"],
+            Self::Rsync => &["-aHAXS", "--numeric-ids", "SOURCE/", "TARGET/"],
+            Self::Cpz => &["SOURCE", "TARGET"],
+            Self::Xcp => &["-r", "--no-progress", "-w", "0", "SOURCE", "TARGET"],
+        };
+        vec![(self.program().to_owned(), arguments.to_vec())]
+    }
+
+    fn program(self) -> &'static str {
+        match self {
+            Self::Blit => "blit",
+            Self::Cp => "cp",
+            Self::Rsync => "rsync",
+            Self::Cpz => "cpz",
+            Self::Xcp => "xcp",
+        }
+    }
+
+    fn fidelity(self) -> Fidelity {
+        match self {
+            Self::Blit | Self::Cp | Self::Rsync => Fidelity::Full,
+            Self::Xcp => Fidelity::ModeTimes,
+            // It does keep modes, but no times.
+            Self::Cpz => Fidelity::Data,
+        }
+    }
+
+    fn looked_for(self, search: &Search<'_>) -> String {
+        match self {
+            Self::Blit => search.blit.display().to_string(),
+            _ => format!("{} in --peer-path and PATH", self.program()),
+        }
+    }
+}
+
+impl Engine {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Threads => "threads",
+            Self::Uring => "uring",
+        }
+    }
+}
+
+pub(crate) fn find_program(name: &str, first: &[PathBuf]) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = first.iter().cloned().chain(env::split_paths(&path));
+    folders.map(|folder| folder.join(name)).find(|program| program.is_file())
+}
+
+/// The first line of what the program says of itself.
+pub(crate) fn version(program: &Path) -> String {
+    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output();
+    output
+        .ok()
+        .filter(|output| output.status.success())
+        .and_then(|output| {
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            text.lines().next().map(|line| line.trim().to_owned())
+        })
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn search(folder: &Path) -> Vec<Result<Arm, Missing>> {
+        let search = Search { blit: &folder.join("blit"), peer_paths: &[folder.to_path_buf()] };
+        let engines = [Engine::Auto, Engine::Uring];
+        [Peer::Blit, Peer::Cpz].iter().flat_map(|peer| peer.find(&engines, &search)).collect()
+    }
+
+    #[test]
+    fn blit_has_an_arm_for_each_engine_and_takes_the_contents_of_the_source() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        std::fs::write(folder.path().join("blit"), "").expect("a stand-in");
+        std::fs::write(folder.path().join("cpz"), "").expect("a stand-in");
+        let arms: Vec<Arm> =
+            search(folder.path()).into_iter().map(|arm| arm.expect("an arm")).collect();
+        let names: Vec<&str> = arms.iter().map(|arm| arm.name.as_str()).collect();
+        assert_eq!(names, ["blit-auto", "blit-uring", "cpz"]);
+        let command = arms[1].command(Path::new("s"), Path::new("t"));
+        let source = Path::new("s").join("").into_os_string();
+        assert_eq!(command[4], source);
+        assert_eq!(command[1..4], ["copy", "--engine", "uring"]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_missing_by_name() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let missing = search(folder.path()).swap_remove(0).expect_err("no blit");
+        assert_eq!(missing.name, "blit-auto");
+        assert!(missing.looked_for.ends_with("blit"));
+    }
+}

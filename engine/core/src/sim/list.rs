@@ -41,7 +41,7 @@ impl Listing {
         if self.task.leftovers && !is_later {
             let entries = world.volume.entries(dir).map_err(|kind| self.error(kind))?;
             self.listed.leftovers =
-                entries.keys().filter(|name| name.is_temporary()).cloned().collect();
+                entries.keys().filter(|name| world.own.is_leftover(name)).cloned().collect();
         }
         self.names = match &self.task.what {
             What::Itself => VecDeque::new(),

@@ -9,7 +9,7 @@ use super::rng::Rng;
 use super::volume::{Call, Ino, Lock, SEARCH, Volume};
 use crate::error::{Error, ErrorKind};
 use crate::event::Control;
-use crate::path::Name;
+use crate::path::{Name, temporary_run};
 use crate::task::{Dir, Held, Output};
 
 /// What goes wrong: of a thousand occasions, how many.
@@ -74,6 +74,11 @@ impl Own {
     pub(super) fn temporary(&mut self) -> Name {
         self.sequence += 1;
         Name::temporary(self.run, self.sequence)
+    }
+
+    /// Whether another run has left `name`.
+    pub(super) fn is_leftover(&self, name: &Name) -> bool {
+        temporary_run(name.as_bytes()).is_some_and(|run| run != self.run)
     }
 
     pub(super) fn lock(&self) -> Arc<Lock> {

@@ -190,10 +190,8 @@ const ENTRIES_EXPECTED: usize = 1024;
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
-
     use super::*;
-    use crate::sandbox::{Sandbox, name};
+    use crate::sandbox::{Capability, Sandbox, name};
 
     #[test]
     fn pages_go_on_where_the_last_one_ended() {
@@ -242,8 +240,11 @@ mod tests {
     #[test]
     fn links_are_listed_with_their_target_and_never_followed() {
         let sandbox = Sandbox::new();
+        if !sandbox.can(Capability::Symlinks) {
+            return;
+        }
         let target = "t".repeat(1000);
-        symlink(&target, sandbox.path("long")).expect("symlink");
+        sandbox.symlink(&target, "long");
         let meta = sandbox.meta("long");
         assert_eq!(meta.kind, Kind::Symlink);
         assert_eq!(meta.target.as_deref(), Some(target.as_bytes()));

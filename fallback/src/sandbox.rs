@@ -1,10 +1,10 @@
 //! A temporary directory in which the tests of this crate run tasks.
 //! It must not know what any of them expects.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use blit_core::entry::{Entry, Meta};
+use blit_core::entry::{Entry, Kind, Meta};
 use blit_core::event::Control;
 use blit_core::path::{Name, RelPath};
 use blit_core::spec::{Preserve, Reflink};
@@ -15,10 +15,27 @@ use blit_core::task::{
 use blit_core::{Error, ErrorKind};
 use tempfile::TempDir;
 
+use crate::sys::{self, Access};
+
 pub(crate) struct Sandbox {
     temp: TempDir,
     pub(crate) root: Arc<Root>,
     pub(crate) control: Control,
+}
+
+/// What the system may not let a test do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Capability {
+    /// Make symbolic links.
+    Symlinks,
+    /// Make pipes and sockets.
+    Specials,
+    /// Set each permission bit.
+    Modes,
+    /// Give any name that has no slash.
+    AnyName,
+    /// Nest directories deeper than a path in one call may be long.
+    LongPaths,
 }
 
 pub(crate) const MANNER: Manner =
@@ -30,6 +47,16 @@ pub(crate) fn name(text: impl AsRef<[u8]>) -> Name {
 
 pub(crate) fn kinds(failures: &[(usize, Error)]) -> Vec<(usize, ErrorKind)> {
     failures.iter().map(|(index, error)| (*index, error.kind)).collect()
+}
+
+fn nest(mut dir: sys::OpenDir) -> std::io::Result<()> {
+    let long = name([b'd'; 200]);
+    for _ in 0..25 {
+        sys::make_dir(&dir, &long, 0o700)?;
+        dir = sys::open_child(&dir, &long, Access::Search)?;
+        sys::open_parent(&dir, Access::Search)?;
+    }
+    Ok(())
 }
 
 impl Sandbox {
@@ -48,6 +75,46 @@ impl Sandbox {
         let path = self.path(below);
         std::fs::create_dir_all(path.parent().expect("it is below the root")).expect("mkdir");
         std::fs::write(path, content).expect("write");
+    }
+
+    /// Whether the system can do this; if not, says so where it is seen.
+    pub(crate) fn can(&self, capability: Capability) -> bool {
+        let probe = TempDir::new_in(self.temp.path()).expect("a temporary directory");
+        let (dir, name) = (sys::open_root(probe.path()).expect("open"), name("probe"));
+        let can = match capability {
+            Capability::Symlinks => sys::make_symlink(&dir, &name, b"target")
+                .and_then(|()| sys::stat_at(&dir, &name))
+                .is_ok_and(|meta| meta.kind == Kind::Symlink),
+            Capability::Specials => sys::make_socket(&dir, &name, 0o600).is_ok(),
+            Capability::Modes => sys::create_new(&dir, &name, 0o600)
+                .and_then(|file| sys::set_mode((&file).into(), 0o2751).map(|()| file))
+                .and_then(|file| sys::stat((&file).into()))
+                .is_ok_and(|meta| meta.mode == 0o2751),
+            Capability::AnyName => sys::create_new(&dir, &self::name(b"\xff\n"), 0o600).is_ok(),
+            Capability::LongPaths => nest(dir).is_ok(),
+        };
+        if !can {
+            println!("SKIPPED, no {capability:?} here");
+        }
+        can
+    }
+
+    pub(crate) fn symlink(&self, target: impl AsRef<Path>, below: &str) {
+        let (dir, name) = self.place_of(below);
+        let target = target.as_ref().as_os_str().as_encoded_bytes();
+        sys::make_symlink(&dir, &name, target).expect("symlink");
+    }
+
+    pub(crate) fn set_mode(&self, below: &str, mode: u32) {
+        let (dir, name) = self.place_of(below);
+        let entry = sys::open_entry(&dir, &name).expect("open");
+        sys::set_mode((&entry).into(), mode).expect("chmod");
+    }
+
+    fn place_of(&self, below: &str) -> (sys::OpenDir, Name) {
+        let path = self.path(below);
+        let above = sys::open_root(path.parent().expect("it is below the root")).expect("open");
+        (above, name(path.file_name().expect("it has a name").as_encoded_bytes()))
     }
 
     pub(crate) fn mkdir(&self, below: &str) {
@@ -105,7 +172,7 @@ impl Sandbox {
     /// A copy of all files of `from`.
     pub(crate) fn copy_task(&self, from: &str, to: &str, into: CopyInto, over: Over) -> Copy {
         let page = self.page(from);
-        let is_file = |index: &usize| page[*index].meta.kind == blit_core::entry::Kind::File;
+        let is_file = |index: &usize| page[*index].meta.kind == Kind::File;
         let picks = (0..page.len()).filter(is_file).map(|index| Pick { index, over }).collect();
         let (from, to) = (self.dir(from), self.dir(to));
         Copy { from, to, into, page, picks, source_name: None, manner: MANNER }

@@ -46,9 +46,11 @@ fn ancestors(dir: &OpenDir, id: FileId) -> std::io::Result<Vec<FileId>> {
     Ok(found)
 }
 
-/// The step in which the file system keeps times, seen on a file without a name; 1 where no such file can be made.
+/// The step in which the file system keeps times, seen on a file without a name; where no such file can be made, what
+/// the file system is known for.
 fn granularity_ns(dir: &OpenDir) -> u64 {
-    kept_time(dir).map_or(1, |kept| infer_step_ns(PROBE, kept))
+    let kept = kept_time(dir);
+    kept.map_or_else(|_| sys::time_step_ns(dir), |kept| infer_step_ns(PROBE, kept))
 }
 
 fn kept_time(dir: &OpenDir) -> std::io::Result<Time> {

@@ -8,6 +8,14 @@
 mod linux;
 #[cfg(target_os = "linux")]
 use linux as platform;
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(target_os = "macos")]
+use macos as platform;
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+use windows as platform;
 
 pub use platform::{
     Names, Object, OpenDir, OpenEntry, acl_is_inherited, clone_file, copy_range, create_new,
@@ -16,7 +24,7 @@ pub use platform::{
     make_fifo, make_private_dir, make_socket, make_symlink, next_extent, open_child, open_dir,
     open_entry, open_file, open_parent, open_root, read_at, read_link, remove_dir, remove_file,
     remove_xattr, rename_new, rename_over, set_mode, set_owner, set_times, set_xattr, stat,
-    stat_at, sync, try_lock, umask, write_at, xattrs_at, xattrs_of,
+    stat_at, sync, time_step_ns, try_lock, umask, write_at, xattrs_at, xattrs_of,
 };
 
 #[cfg(target_os = "linux")]

@@ -22,7 +22,9 @@ use nix::sys::stat::Mode;
 use super::{Access, Identity};
 
 pub use data::{clone_file, copy_range, next_extent, read_at, sync, try_lock, write_at};
-pub use meta::{STATX_WANTED, file_system, meta_of, set_mode, set_owner, set_times, stat, stat_at};
+pub use meta::{
+    STATX_WANTED, file_system, meta_of, set_mode, set_owner, set_times, stat, stat_at, time_step_ns,
+};
 pub use names::{
     Names, create_new, create_unnamed, link, link_unnamed, make_device, make_dir, make_fifo,
     make_private_dir, make_socket, make_symlink, read_link, remove_dir, remove_file, rename_new,

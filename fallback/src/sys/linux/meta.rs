@@ -91,6 +91,18 @@ pub fn file_system(dir: &OpenDir) -> io::Result<Capacity> {
     })
 }
 
+/// The step in which file systems of this type keep times; 1 where it is not known to be larger.
+pub fn time_step_ns(dir: &OpenDir) -> u64 {
+    let kind = nix::sys::statfs::fstatfs(dir).map(|facts| facts.filesystem_type().0);
+    match kind.map(|kind| u32::try_from(kind).unwrap_or(0)) {
+        Ok(MSDOS) => 2_000_000_000,
+        Ok(HFS_PLUS) => 1_000_000_000,
+        Ok(EXFAT) => 10_000_000,
+        Ok(NTFS | NTFS3) => 100,
+        _ => 1,
+    }
+}
+
 fn set_mode_unopened(fd: BorrowedFd<'_>, mode: u32) -> io::Result<()> {
     if !FCHMODAT2_IS_MISSING.load(Ordering::Relaxed) {
         // SAFETY: the empty path ends with NUL and outlives the call.
@@ -172,6 +184,13 @@ pub const STATX_WANTED: u32 = libc::STATX_TYPE
     | libc::STATX_INO
     | libc::STATX_SIZE
     | libc::STATX_BLOCKS;
+
+/// What `statfs(2)` calls file systems that keep times in larger steps.
+const MSDOS: u32 = 0x4d44;
+const HFS_PLUS: u32 = 0x482b;
+const EXFAT: u32 = 0x2011_bab0;
+const NTFS: u32 = 0x5346_544e;
+const NTFS3: u32 = 0x7366_746e;
 
 /// The number of `fchmodat2(2)` (Linux 6.6), the same on every architecture that Rust has.
 const FCHMODAT2: libc::c_long = 452;

@@ -36,4 +36,9 @@ impl Interrupt {
     pub(crate) fn is_raised(&self) -> bool {
         self.raised.load(Ordering::Relaxed)
     }
+
+    /// While this holds, the first signal ends the process: it waits for an answer, and nothing has to be put in order.
+    pub(crate) fn end_at_once(&self, holds: bool) {
+        self.raised.store(holds, Ordering::Relaxed);
+    }
 }

@@ -2,9 +2,11 @@
 
 mod args;
 mod commands;
+mod filter;
 mod interrupt;
 mod options;
 mod report;
+mod run;
 mod ui;
 
 use std::process::ExitCode;

@@ -1,28 +1,89 @@
-//! What the typed words mean, checked: from `args` to a request that can be run.
+//! What the typed words mean, checked: from `args` to what can be run.
 //! It must not print, and it must not start anything.
 
-use std::ffi::OsStr;
-use std::path::Path;
+pub(crate) mod limit;
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
 use blit_core::endpoint::Endpoint;
-use blit_core::spec::{Preserve, Reflink, TransferSpec, Verb};
+use blit_core::spec::{self, Deletion, Equality, Preserve, Reflink, Selection, TransferSpec};
 use blit_core::{Error, ErrorKind};
 use blit_engine::Choice;
 use blit_rpc::transfer::Request;
 
-use crate::args::{self, CopyArgs, LeaveOut, OutputArgs, When};
+use crate::args::{
+    self, CheckArgs, EngineArgs, EqualityArgs, LeaveOut, MirrorArgs, OutputArgs, RmArgs,
+    SelectionArgs, TransferArgs, When,
+};
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    /// `blit copy`.
+    Copy,
+    /// `blit mirror`.
+    Mirror,
+    /// `blit move`.
+    Move,
+    /// `blit check`.
+    Check,
+    /// `blit list`.
+    List,
+    /// `blit find`.
+    Find,
+    /// `blit du`.
+    Du,
+    /// `blit df`.
+    Df,
+    /// `blit rm`.
+    Rm,
+}
+
+impl Verb {
+    /// As it is typed.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::Mirror => "mirror",
+            Self::Move => "move",
+            Self::Check => "check",
+            Self::List => "list",
+            Self::Find => "find",
+            Self::Du => "du",
+            Self::Df => "df",
+            Self::Rm => "rm",
+        }
+    }
+
+    /// It only prints what is there, to whoever listens.
+    pub(crate) fn looks(self) -> bool {
+        matches!(self, Self::List | Self::Find | Self::Du | Self::Df)
+    }
+}
 
 /// How a run is told to the user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Telling {
+    /// What was asked for.
+    pub(crate) verb: Verb,
     /// What standard output gets at the end.
     pub(crate) ending: Ending,
-    /// Each change is told as it is made.
-    pub(crate) changes: bool,
+    /// Whether and how each change is told on standard output.
+    pub(crate) changes: Changes,
     /// Nothing was done: the words say "would".
     pub(crate) dry_run: bool,
     /// When a progress line is shown.
     pub(crate) progress: When,
+    /// Where everything is written to as well.
+    pub(crate) log_file: Option<PathBuf>,
+}
+
+impl Telling {
+    /// Somebody wants to know each change.
+    pub(crate) fn itemises(&self) -> bool {
+        self.changes != Changes::Hidden || self.progress == When::Json || self.log_file.is_some()
+    }
 }
 
 /// What standard output gets at the end.
@@ -36,6 +97,19 @@ pub(crate) enum Ending {
     Json,
 }
 
+/// How a change is told on standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Changes {
+    /// Not at all.
+    Hidden,
+    /// With a word.
+    Words,
+    /// With a letter.
+    Letters,
+    /// As a row of the JSON object.
+    Rows,
+}
+
 /// Which engine runs a transfer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EngineOptions {
@@ -45,46 +119,67 @@ pub(crate) struct EngineOptions {
     pub(crate) workers: Option<usize>,
 }
 
-/// Reads how `args` want to be told.
-pub(crate) fn telling(args: &CopyArgs) -> Telling {
-    let OutputArgs { verbose, quiet, json, progress } = args.output;
-    let ending = match (json, quiet) {
+/// Reads how a verb that changes something wants to be told.
+pub(crate) fn telling(verb: Verb, output: &OutputArgs, dry_run: bool) -> Telling {
+    let OutputArgs { verbose, itemize, quiet, json, progress, ref log_file } = *output;
+    let ending = ending(json, quiet);
+    // The point of a check and of a dry run is what it tells.
+    let told = verbose || ((dry_run || verb == Verb::Check) && ending == Ending::Text);
+    let changes = match (itemize, json) {
+        (true, true) => Changes::Rows,
+        (true, false) => Changes::Letters,
+        (false, true) if verb == Verb::Check => Changes::Rows,
+        (false, _) if told => Changes::Words,
+        (false, _) => Changes::Hidden,
+    };
+    let progress = if quiet && progress == When::Auto { When::Never } else { progress };
+    Telling { verb, ending, changes, dry_run, progress, log_file: log_file.clone() }
+}
+
+/// How a verb that only looks is told.
+pub(crate) fn looking(verb: Verb, json: bool) -> Telling {
+    Telling {
+        verb,
+        ending: ending(json, false),
+        changes: Changes::Hidden,
+        dry_run: false,
+        progress: When::Never,
+        log_file: None,
+    }
+}
+
+fn ending(json: bool, quiet: bool) -> Ending {
+    match (json, quiet) {
         (true, _) => Ending::Json,
         (false, true) => Ending::Quiet,
         (false, false) => Ending::Text,
-    };
-    let progress = if quiet && progress == When::Auto { When::Never } else { progress };
-    Telling {
-        ending,
-        // The point of a dry run is what it tells.
-        changes: verbose || (args.dry_run && ending == Ending::Text),
-        dry_run: args.dry_run,
-        progress,
     }
 }
 
 /// Reads which engine `args` want.
-pub(crate) fn engine(args: &CopyArgs) -> EngineOptions {
-    let choice = match args.advanced.engine {
+pub(crate) fn engine(args: &EngineArgs) -> EngineOptions {
+    let choice = match args.engine {
         args::EngineWord::Auto => Choice::Auto,
         args::EngineWord::Uring => Choice::Uring,
         args::EngineWord::Threads => Choice::Threads,
     };
-    EngineOptions { choice, workers: args.advanced.max_threads.map(usize::from) }
+    EngineOptions { choice, workers: args.max_threads.map(usize::from) }
 }
 
-/// Reads what `args` want to have copied.
+/// Reads what is to be copied or moved; the filter is still to be read.
 ///
 /// # Errors
 /// `Usage` when a path is not a valid endpoint.
-pub(crate) fn request(args: &CopyArgs, telling: &Telling) -> Result<Request, Error> {
-    let (destination, sources) = args
-        .paths
+pub(crate) fn request(
+    verb: spec::Verb,
+    paths: &[OsString],
+    args: &TransferArgs,
+    telling: &Telling,
+) -> Result<Request, Error> {
+    let (destination, sources) = paths
         .split_last()
         .ok_or_else(|| Error::because(ErrorKind::Usage, "copy", b"", "there is nothing to copy"))?;
-    let sources = sources.iter().map(|text| endpoint(text)).collect::<Result<_, _>>()?;
     let spec = TransferSpec {
-        verb: Verb::Copy,
         preserve: preserve(&args.leave_out),
         reflink: match args.reflink {
             args::Reflink::Auto => Reflink::Auto,
@@ -93,15 +188,102 @@ pub(crate) fn request(args: &CopyArgs, telling: &Telling) -> Result<Request, Err
         },
         fsync: args.fsync,
         dry_run: args.dry_run,
-        itemise: telling.changes,
+        itemise: telling.itemises(),
+        equality: equality(&args.equality, args.selection.ignore_times),
+        selection: selection(&args.selection),
+        one_file_system: args.filter.one_file_system,
+        ..TransferSpec::new(verb)
     };
-    let destination = endpoint(destination)?;
-    let stall_timeout_s = Some(args.advanced.stall_timeout).filter(|seconds| *seconds > 0);
-    Ok(Request { sources, destination, spec, stall_timeout_s })
+    Ok(Request {
+        sources: endpoints(sources)?,
+        destination: endpoint(destination)?,
+        spec,
+        stall_timeout_s: stall_timeout_s(args.patience.stall_timeout),
+    })
 }
 
-fn endpoint(text: &OsStr) -> Result<Endpoint, Error> {
+/// Reads what is to be mirrored.
+///
+/// # Errors
+/// Those of [`request`].
+pub(crate) fn mirror(args: &MirrorArgs, telling: &Telling) -> Result<Request, Error> {
+    let paths = [args.src.clone(), args.dst.clone()];
+    let mut request = request(spec::Verb::Mirror, &paths, &args.transfer, telling)?;
+    request.spec.deletion = Deletion {
+        excluded: args.delete_excluded,
+        from_empty_source: args.allow_empty_source,
+        entries_max: None,
+    };
+    Ok(request)
+}
+
+/// Reads what is to be compared: a mirror that is never made.
+///
+/// # Errors
+/// Those of [`request`].
+pub(crate) fn check(args: &CheckArgs, telling: &Telling) -> Result<Request, Error> {
+    let spec = TransferSpec {
+        preserve: preserve(&args.leave_out),
+        dry_run: true,
+        itemise: telling.itemises(),
+        equality: equality(&args.equality, false),
+        deletion: Deletion { from_empty_source: true, ..Deletion::default() },
+        one_file_system: args.filter.one_file_system,
+        ..TransferSpec::new(spec::Verb::Mirror)
+    };
+    Ok(Request {
+        sources: vec![endpoint(&args.a)?],
+        destination: endpoint(&args.b)?,
+        spec,
+        stall_timeout_s: stall_timeout_s(args.patience.stall_timeout),
+    })
+}
+
+/// Reads how entries are removed.
+pub(crate) fn removal(args: &RmArgs, telling: &Telling) -> TransferSpec {
+    TransferSpec {
+        dry_run: args.dry_run,
+        itemise: telling.itemises(),
+        recursive: args.recursive,
+        ..TransferSpec::new(spec::Verb::Mirror)
+    }
+}
+
+/// Reads where something is.
+///
+/// # Errors
+/// `Usage` when the text is not a valid endpoint.
+pub(crate) fn endpoint(text: &OsStr) -> Result<Endpoint, Error> {
     Endpoint::parse(text, |text| Path::new(text).symlink_metadata().is_ok())
+}
+
+/// The same for several.
+///
+/// # Errors
+/// Those of [`endpoint`].
+pub(crate) fn endpoints(texts: &[OsString]) -> Result<Vec<Endpoint>, Error> {
+    texts.iter().map(|text| endpoint(text)).collect()
+}
+
+fn stall_timeout_s(seconds: u32) -> Option<u32> {
+    Some(seconds).filter(|seconds| *seconds > 0)
+}
+
+fn equality(args: &EqualityArgs, ignore_times: bool) -> Equality {
+    match (args.checksum, args.size_only, ignore_times) {
+        (true, _, _) => Equality::Checksum,
+        (_, true, _) => Equality::Size,
+        (_, _, true) => Equality::Never,
+        (false, false, false) => Equality::Times,
+    }
+}
+
+fn selection(args: &SelectionArgs) -> Selection {
+    Selection {
+        update: args.update,
+        existing: args.existing,
+        ignore_existing: args.ignore_existing,
+    }
 }
 
 fn preserve(leave_out: &LeaveOut) -> Preserve {
@@ -122,21 +304,30 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::args::CopyArgs;
 
     fn typed(words: &[&str]) -> CopyArgs {
         let words = ["blit", "copy"].iter().chain(words).chain(&["from", "to"]);
-        let args::Command::Copy(copy) =
-            args::Args::try_parse_from(words).expect("valid words").command;
-        copy
+        match args::Args::try_parse_from(words).expect("valid words").command {
+            args::Command::Copy(copy) => copy,
+            other => panic!("not a copy: {other:?}"),
+        }
     }
 
-    fn preserved(words: &[&str]) -> Preserve {
+    fn told(words: &[&str]) -> Telling {
+        let args = typed(words).transfer;
+        telling(Verb::Copy, &args.output, args.dry_run)
+    }
+
+    fn spec_of(words: &[&str]) -> TransferSpec {
         let args = typed(words);
-        request(&args, &telling(&args)).expect("valid request").spec.preserve
+        let request = request(spec::Verb::Copy, &args.paths, &args.transfer, &told(words));
+        request.expect("valid request").spec
     }
 
     #[test]
     fn everything_is_kept_unless_it_is_left_out() {
+        let preserved = |words: &[&str]| spec_of(words).preserve;
         assert_eq!(preserved(&[]), Preserve::ALL);
         assert_eq!(preserved(&["--no-owner"]), Preserve { owner: false, ..Preserve::ALL });
         assert_eq!(preserved(&["--no-perms"]), Preserve { mode: false, ..Preserve::ALL });
@@ -155,20 +346,35 @@ mod tests {
     #[test]
     fn a_dry_run_tells_its_changes_unless_it_is_to_be_quiet() {
         for (words, changes) in [
-            (&["-n"][..], true),
-            (&["-n", "-q"], false),
-            (&["-n", "--json"], false),
-            (&[], false),
-            (&["-v"], true),
+            (&["-n"][..], Changes::Words),
+            (&["-n", "-q"], Changes::Hidden),
+            (&["-n", "--json"], Changes::Hidden),
+            (&["-n", "-i"], Changes::Letters),
+            (&["-i", "--json"], Changes::Rows),
+            (&[], Changes::Hidden),
+            (&["-v"], Changes::Words),
         ] {
-            assert_eq!(telling(&typed(words)).changes, changes, "{words:?}");
+            assert_eq!(told(words).changes, changes, "{words:?}");
         }
     }
 
     #[test]
     fn quiet_shows_no_progress_unless_it_is_asked_for() {
-        assert_eq!(telling(&typed(&["-q"])).progress, When::Never);
-        assert_eq!(telling(&typed(&["-q", "--progress", "always"])).progress, When::Always);
-        assert_eq!(telling(&typed(&[])).progress, When::Auto);
+        assert_eq!(told(&["-q"]).progress, When::Never);
+        assert_eq!(told(&["-q", "--progress", "always"]).progress, When::Always);
+        assert_eq!(told(&[]).progress, When::Auto);
+    }
+
+    #[test]
+    fn each_change_is_asked_for_where_somebody_wants_to_know_it() {
+        for (words, itemise) in [
+            (&[][..], false),
+            (&["-v"], true),
+            (&["--progress=json"], true),
+            (&["--log-file", "log"], true),
+            (&["--json"], false),
+        ] {
+            assert_eq!(spec_of(words).itemise, itemise, "{words:?}");
+        }
     }
 }

@@ -1,12 +1,17 @@
 //! Words, hints and exit codes: the one place that decides how an end is called.
 //! It must not print, nor look at anything but what happened.
 
-use blit_core::summary::Action;
+use std::borrow::Cow;
+use std::process::ExitCode;
+
+use blit_core::entry::Changes;
+use blit_core::path::Escaped;
+use blit_core::summary::{Action, Summary};
 use blit_core::task::Lost;
 use blit_core::{Error, ErrorKind};
 use blit_rpc::transfer::Outcome;
 
-use std::process::ExitCode;
+use crate::options::Verb;
 
 /// How the process ends. Documented in `--help` and docs/guide.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +20,8 @@ pub(crate) enum Exit {
     Done,
     /// Some entries failed; all others are done.
     Incomplete,
+    /// What was compared is not the same.
+    Different,
     /// The request cannot be carried out as it stands.
     Usage,
     /// The peer is unreachable or refused.
@@ -27,17 +34,21 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// How `outcome` ends the process.
-    pub(crate) fn of(outcome: &Outcome) -> Self {
+    pub(crate) fn of(outcome: &Outcome, verb: Verb) -> Self {
+        let summary = &outcome.summary;
         match &outcome.error {
             Some(error) => Self::of_error(error.kind),
-            None if outcome.summary.failed > 0 => Self::Incomplete,
-            None => Self::Done,
+            None if verb == Verb::Check && differences(summary) > 0 => Self::Different,
+            None if summary.failed == 0 => Self::Done,
+            // Without a difference, what could not be read leaves the question open.
+            None if verb == Verb::Check => Self::Failed,
+            None => Self::Incomplete,
         }
     }
 
     /// How an error that ends a run ends the process. A path that does not exist or is no directory can only be one
     /// that the user named, since below these a failed entry does not end the run.
-    fn of_error(kind: ErrorKind) -> Self {
+    pub(crate) fn of_error(kind: ErrorKind) -> Self {
         match kind {
             ErrorKind::Usage
             | ErrorKind::Overlap
@@ -53,6 +64,7 @@ impl Exit {
             | ErrorKind::TypeClash
             | ErrorKind::PermissionDenied
             | ErrorKind::NotEmpty
+            | ErrorKind::CrossDevice
             | ErrorKind::Unsupported
             | ErrorKind::NoSpace
             | ErrorKind::Quota
@@ -73,7 +85,7 @@ impl Exit {
     fn byte(self) -> u8 {
         match self {
             Self::Done => 0,
-            Self::Incomplete => 1,
+            Self::Incomplete | Self::Different => 1,
             Self::Usage => 2,
             Self::Refused => 3,
             Self::Failed => 4,
@@ -86,6 +98,7 @@ impl Exit {
         match self {
             Self::Done => "done",
             Self::Incomplete => "incomplete",
+            Self::Different => "different",
             Self::Usage => "usage",
             Self::Refused => "refused",
             Self::Failed => "failed",
@@ -100,9 +113,23 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// What to do about an error of this kind, in plain words.
-pub(crate) fn hint(kind: ErrorKind) -> Option<&'static str> {
+/// How many entries a check found to differ.
+pub(crate) fn differences(summary: &Summary) -> u64 {
+    let Summary { files, dirs, nodes, links, repaired, removed, .. } = summary;
+    files + dirs + nodes + links + repaired + removed
+}
+
+/// What to do about an error of this kind, in plain words. `verb` is the word that was typed.
+pub(crate) fn hint(kind: ErrorKind, verb: &str) -> Option<Cow<'static, str>> {
+    if kind == ErrorKind::Usage {
+        return Some(format!("blit {verb} --help explains the forms with examples").into());
+    }
+    plain_hint(kind, verb).map(Cow::Borrowed)
+}
+
+fn plain_hint(kind: ErrorKind, verb: &str) -> Option<&'static str> {
     Some(match kind {
+        ErrorKind::NotFound if !writes(verb) => "check how the path is written",
         ErrorKind::NotFound => {
             "check how the path is written; blit makes the destination itself, but not the directory that is to hold it"
         }
@@ -112,8 +139,17 @@ pub(crate) fn hint(kind: ErrorKind) -> Option<&'static str> {
         ErrorKind::AlreadyExists => {
             "two things claim this name; copy two sources of one name to different places, or if it is none of yours, run the same command again"
         }
+        ErrorKind::TypeClash | ErrorKind::NotEmpty if verb == "mirror" => {
+            "what the filters leave out is kept and is in the way; --delete-excluded removes it"
+        }
+        ErrorKind::TypeClash | ErrorKind::NotEmpty if verb == "move" => {
+            "move never deletes what is at the destination; move what is in the way aside, then run the same command again"
+        }
         ErrorKind::TypeClash | ErrorKind::NotEmpty => {
             "copy never deletes; move what is in the way aside, then run the same command again"
+        }
+        ErrorKind::PermissionDenied if !writes(verb) => {
+            "run blit as a user who may do that, for instance with sudo"
         }
         ErrorKind::PermissionDenied => {
             "run blit as a user who may read the source and write the destination, for instance with sudo"
@@ -124,7 +160,7 @@ pub(crate) fn hint(kind: ErrorKind) -> Option<&'static str> {
             "the destination cannot hold such a name; rename it in the source"
         }
         ErrorKind::Unsupported => {
-            "this system or file system cannot do it; blit copy --help has options that do it in another way or leave it out"
+            "this system or file system cannot do it; --help shows options that do it in another way or leave it out"
         }
         ErrorKind::NoSpace => {
             "free some space, then run the same command again; it goes on where it stopped"
@@ -142,17 +178,23 @@ pub(crate) fn hint(kind: ErrorKind) -> Option<&'static str> {
             "a limit of the system is reached; raise it (ulimit -n for open files) or use --max-threads"
         }
         ErrorKind::Overlap => "choose a destination that is neither the source nor inside it",
-        ErrorKind::Usage => "blit copy --help explains the forms with examples",
         ErrorKind::Stalled => {
             "a disk or a mount does not answer; check it, then run the same command again"
         }
+        ErrorKind::Interrupted if !writes(verb) => return None,
         ErrorKind::Interrupted => "run the same command again; it goes on where it stopped",
         ErrorKind::Refused => "check that the other machine runs blitd and lets you in",
         ErrorKind::Internal => {
             "this is a mistake in blit; please report it with the command that you ran"
         }
-        ErrorKind::Vanished | ErrorKind::Other => return None,
+        ErrorKind::CrossDevice => "the two are on different file systems",
+        ErrorKind::Vanished | ErrorKind::Usage | ErrorKind::Other => return None,
     })
+}
+
+/// Whether what was typed has a destination that it writes to.
+fn writes(verb: &str) -> bool {
+    matches!(verb, "copy" | "mirror" | "move")
 }
 
 /// The word for a kind of error, for programs.
@@ -168,6 +210,7 @@ pub(crate) fn kind_word(kind: ErrorKind) -> &'static str {
         ErrorKind::IsADirectory => "is_a_directory",
         ErrorKind::NotEmpty => "not_empty",
         ErrorKind::InvalidName => "invalid_name",
+        ErrorKind::CrossDevice => "cross_device",
         ErrorKind::Unsupported => "unsupported",
         ErrorKind::NoSpace => "no_space",
         ErrorKind::Quota => "quota",
@@ -192,15 +235,67 @@ pub(crate) fn action_words(action: Action) -> (&'static str, &'static str) {
         Action::MadeDir | Action::MadeNode => ("created", "would create"),
         Action::Linked => ("linked", "would link"),
         Action::Repaired => ("repaired", "would repair"),
-        Action::RemovedLeftover => ("removed", "would remove"),
+        Action::Renamed => ("renamed", "would rename"),
+        Action::Removed | Action::RemovedLeftover => ("removed", "would remove"),
     }
 }
+
+/// What a check says of an entry for which a mirror would take that action.
+pub(crate) fn difference_word(action: Action) -> &'static str {
+    match action {
+        Action::Copied | Action::MadeDir => "only in A",
+        Action::Replaced => "content",
+        Action::MadeNode => "type or target",
+        Action::Linked => "hard link",
+        Action::Repaired => "metadata",
+        Action::Renamed => "name",
+        Action::Removed => "only in B",
+        Action::RemovedLeftover => "leftover in B",
+    }
+}
+
+/// The kinds of metadata that were set.
+pub(crate) fn metadata_words(changes: Changes) -> Vec<&'static str> {
+    let Changes { mode, owner, times, xattrs } = changes;
+    let words = [(mode, "mode"), (owner, "owner"), (times, "times"), (xattrs, "xattrs")];
+    words.into_iter().filter_map(|(set, word)| set.then_some(word)).collect()
+}
+
+/// The letter of an action in an itemised list, and the word for programs.
+pub(crate) fn action_code(action: Action) -> (char, &'static str) {
+    match action {
+        Action::Copied => ('C', "copied"),
+        Action::Replaced => ('R', "replaced"),
+        Action::MadeDir => ('D', "made_dir"),
+        Action::MadeNode => ('N', "made_node"),
+        Action::Linked => ('L', "linked"),
+        Action::Repaired => ('M', "repaired"),
+        Action::Renamed => ('V', "renamed"),
+        Action::Removed => ('X', "removed"),
+        Action::RemovedLeftover => ('T', "removed_leftover"),
+    }
+}
+
+/// The question before something is removed, from `place` where that is one.
+pub(crate) fn may_remove(count: u64, place: &[u8]) -> String {
+    let entries = if count == 1 { "entry" } else { "entries" };
+    let from = if place.is_empty() { "" } else { " from " };
+    format!("remove {count} {entries}{from}{}? [y/N] ", Escaped(place))
+}
+
+/// Why nothing is removed off a terminal.
+pub(crate) const NOBODY_TO_ASK: &str = "it may remove entries, and there is no terminal to ask at; --yes removes them unasked, -n only tells what would be done";
+
+/// Why nothing is done after a question.
+pub(crate) const DECLINED: &str = "not confirmed; nothing was done";
 
 /// Metadata that could not be held: the word for programs, and that for people.
 pub(crate) fn lost_words(lost: Lost) -> (&'static str, &'static str) {
     match lost {
         Lost::Xattrs => ("xattrs", "extended attributes"),
         Lost::Acls => ("acls", "access control lists"),
+        Lost::Owner => ("owner", "owners and groups"),
+        Lost::Mode => ("mode", "permissions"),
     }
 }
 
@@ -250,14 +345,27 @@ mod tests {
             (0, Some(ErrorKind::Internal), 4),
             (0, Some(ErrorKind::Interrupted), 130),
         ] {
-            assert_eq!(Exit::of(&outcome(failed, error)).code(), code, "{failed} {error:?}");
+            assert_eq!(
+                Exit::of(&outcome(failed, error), Verb::Copy).code(),
+                code,
+                "{failed} {error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_check_tells_the_same_from_the_different_and_the_unknown() {
+        for (failed, removed, code) in [(0, 0, 0), (0, 1, 1), (1, 1, 1), (1, 0, 4)] {
+            let mut outcome = outcome(failed, None);
+            outcome.summary.removed = removed;
+            assert_eq!(Exit::of(&outcome, Verb::Check).code(), code, "{failed} {removed}");
         }
     }
 
     #[test]
     fn a_hint_is_one_sentence_without_a_capital_or_full_stop() {
         for kind in [ErrorKind::NoSpace, ErrorKind::PermissionDenied, ErrorKind::Internal] {
-            let hint = hint(kind).expect("has a hint");
+            let hint = hint(kind, "copy").expect("has a hint");
             assert!(hint.starts_with(char::is_lowercase) && !hint.ends_with('.'), "{hint}");
         }
     }

@@ -2,8 +2,12 @@
 //! simulator. It must not know how an engine keeps a promise.
 #![expect(clippy::panic, clippy::print_stdout, reason = "what a test may do, its rig may too")]
 
+#[path = "contract/apart.rs"]
+mod apart;
 #[path = "contract/copy.rs"]
 mod copy;
+#[path = "contract/limits.rs"]
+mod limits;
 #[path = "contract/link.rs"]
 mod link;
 #[path = "contract/list.rs"]
@@ -12,8 +16,12 @@ mod list;
 mod place;
 #[path = "contract/remove.rs"]
 mod remove;
+#[path = "contract/replace.rs"]
+mod replace;
 #[path = "contract/rig.rs"]
 mod rig;
+#[path = "contract/take.rs"]
+mod take;
 #[path = "contract/task.rs"]
 mod task;
 
@@ -48,6 +56,9 @@ contract! {
         one_entry_or_none_is_read,
         itself_reads_no_entries,
         temporaries_are_never_entries_and_are_leftovers_on_request,
+        all_names_are_told_on_request_without_examining_them,
+        later_pages_tell_no_names,
+        several_names_come_in_the_order_asked_for,
         a_missing_root_is_not_found,
         a_missing_directory_is_not_found,
         a_file_is_no_directory,
@@ -117,6 +128,28 @@ contract! {
         a_link_to_a_symlink_does_not_follow_it,
         a_link_into_a_staged_directory_is_published_with_it,
     }
+    replace {
+        copies_replace_trees,
+        nodes_and_links_replace_trees,
+        made_directories_replace_what_they_may,
+        a_plain_directory_that_replaces_is_plain,
+        staged_directories_replace_what_they_may,
+        new_directories_replace_what_they_may,
+        what_stays_of_a_replaced_tree_is_told,
+    }
+    take {
+        a_taken_entry_keeps_everything,
+        a_taken_entry_gets_another_name,
+        taking_over_nothing_keeps_what_came_meanwhile,
+        taking_over_an_entry_replaces_it,
+        taking_over_an_entry_never_replaces_a_directory,
+        taking_a_name_over_another_of_the_same_file_leaves_one,
+        taking_an_entry_over_itself_keeps_it,
+        taking_over_a_tree_replaces_all_of_it,
+        privileged_what_is_on_another_file_system_is_not_taken,
+        what_is_gone_or_behind_a_link_is_not_taken,
+        a_directory_is_not_taken_into_itself,
+    }
     remove {
         single_removes_files_and_empty_directories,
         single_keeps_full_directories,
@@ -125,7 +158,18 @@ contract! {
         a_leftover_is_kept_while_its_lock_is_held,
         a_leftover_is_removed_when_its_lock_is_free,
         a_leftover_without_a_temporary_name_is_data_and_stays,
+        unchanged_removes_what_is_as_it_was,
+        unchanged_keeps_what_changed_and_says_so,
+        unchanged_removes_all_names_of_an_inode_one_after_another,
+        a_removal_cut_short_tells_what_it_removed,
         a_link_on_the_way_is_not_followed,
+    }
+    limits {
+        privileged_a_full_file_system_ends_a_copy_with_all_that_is_left,
+        a_lost_owner_takes_the_set_id_bits_with_it,
+        facts_tell_whether_attributes_are_held,
+        a_place_is_known_through_every_mount_or_not_at_all,
+        privileged_places_of_two_file_systems_are_different,
     }
     task {
         digests_are_xxh3_in_the_order_of_the_names,

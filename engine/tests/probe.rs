@@ -13,7 +13,7 @@ use blit_core::ErrorKind;
 use blit_core::engine::Engine;
 use blit_core::event::{Control, Event, Port, Seat};
 use blit_core::path::RelPath;
-use blit_core::task::{Dir, List, Root, Task, TaskId, What};
+use blit_core::task::{Dir, List, Root, Survey, Task, TaskId, What};
 use blit_engine::{Choice, start};
 
 #[test]
@@ -128,7 +128,7 @@ fn list_many(engine: &Arc<dyn Engine>, count: u64) {
         dir: Dir::new(&root, RelPath::root()),
         what: What::Itself,
         xattrs: false,
-        leftovers: false,
+        survey: Survey::Nothing,
     };
     let tasks = (0..count).map(|id| (TaskId(id), Task::List(list.clone()))).collect();
     engine.submit(tasks, &port);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use blit_core::event::{Control, Event, Port, Seat};
 use blit_core::path::RelPath;
-use blit_core::task::{Dir, List, Root, Task, TaskId, What};
+use blit_core::task::{Dir, List, Root, Survey, Task, TaskId, What};
 use blit_engine::{Choice, start};
 
 #[test]
@@ -55,7 +55,7 @@ fn every_task_is_answered_on_a_busy_machine() {
 
 fn list(id: u64) -> (TaskId, Task) {
     let dir = Dir::new(&Root::new(std::env::temp_dir()), RelPath::root());
-    let list = List { dir, what: What::Itself, xattrs: false, leftovers: false };
+    let list = List { dir, what: What::Itself, xattrs: false, survey: Survey::Nothing };
     (TaskId(id), Task::List(list))
 }
 

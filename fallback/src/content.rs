@@ -22,6 +22,11 @@ pub(crate) struct Route {
 }
 
 impl Route {
+    /// Whether contents are known to be read, and not shared.
+    pub(crate) fn reads(&self) -> bool {
+        self.cannot_clone.load(Ordering::Relaxed)
+    }
+
     /// What is known of copying from the device `source` to the device `destination`.
     pub(crate) fn between(source: u64, destination: u64) -> Arc<Self> {
         type Known = Vec<((u64, u64), Arc<Route>)>;

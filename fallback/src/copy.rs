@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use blit_core::entry::{Entry, Kind, Meta};
 use blit_core::event::Control;
+use blit_core::spec::Reflink;
 use blit_core::task::{Copied, Copy, Pick};
 use blit_core::{Error, ErrorKind};
 
+use crate::ahead::{Ahead, Turn};
 use crate::content::{Fault, Route, Transfer};
 use crate::destination::{Destination, Draft, Written};
 use crate::dir::{self, At, OpenedDir};
@@ -24,7 +26,9 @@ use crate::sys::{self, Access};
 pub fn copy(task: &Copy, control: &Control) -> Result<Copied, Error> {
     let mut copier = Copier::new(task, control)?;
     let mut destination = Destination::open(task)?;
-    for (pick, entry) in task.entries() {
+    let files: Vec<(&Pick, &Entry)> = task.entries().collect();
+    let mut end = None;
+    for (at, (pick, entry)) in files.iter().enumerate() {
         if control.is_cancelled() {
             if destination.is_untouched() {
                 return Err(interrupted(task, entry));
@@ -32,8 +36,12 @@ pub fn copy(task: &Copy, control: &Control) -> Result<Copied, Error> {
             destination.record(pick.index, Err(interrupted(task, entry)));
             continue;
         }
-        let result = copier.copy_one(&destination, pick, entry);
+        let result = match end {
+            Some(kind) => Err(At::entry(&task.to, &entry.name).refused(kind, "copy")),
+            None => copier.copy_one(&destination, (&files, at)),
+        };
         copier.settle(entry, result.as_ref().ok());
+        end = end.or(result.as_ref().err().map(|error| error.kind).filter(ends_task));
         destination.record(pick.index, result);
     }
     if control.is_cancelled() && destination.is_untouched() {
@@ -48,6 +56,7 @@ pub struct Copier<'a> {
     task: &'a Copy,
     from: OpenedDir,
     control: &'a Control,
+    ahead: Ahead,
     route: Option<Arc<Route>>,
     /// What is not yet counted as progress.
     files: u64,
@@ -63,7 +72,8 @@ impl<'a> Copier<'a> {
     /// Those of opening it.
     pub fn new(task: &'a Copy, control: &'a Control) -> Result<Self, Error> {
         let from = dir::open(&task.from, Access::Search)?;
-        Ok(Self { task, from, control, route: None, files: 0, bytes: 0, settled: 0 })
+        let ahead = Ahead::default();
+        Ok(Self { task, from, control, ahead, route: None, files: 0, bytes: 0, settled: 0 })
     }
 
     /// The source directory.
@@ -71,20 +81,22 @@ impl<'a> Copier<'a> {
         &self.from
     }
 
-    /// Copies one file; a source that changes meanwhile is copied again, and refused if it does not settle.
+    /// Copies the file at `at` of `files`; a source that changes meanwhile is copied again, and refused if it does not settle.
     ///
     /// # Errors
     /// Those of either side; `Vanished` and `Changed` of the source. Nothing is published then.
     pub fn copy_one(
         &mut self,
         destination: &Destination<'_>,
-        pick: &Pick,
-        entry: &Entry,
+        (files, at): (&[(&Pick, &Entry)], usize),
     ) -> Result<Written, Error> {
         self.settled = 0;
+        let (pick, entry) = files[at];
+        let mut opened = Some(self.open_in_turn(destination, files, at));
         let mut entry = Cow::Borrowed(entry);
         for _ in 0..ATTEMPTS_MAX {
-            let file = self.open(&entry)?;
+            let file = opened.take().unwrap_or_else(|| self.open(&entry));
+            let file = file.map_err(|error| self.not_opened(&entry, error))?;
             let draft = destination.create(&entry, pick.over)?;
             match self.fill(destination, &file, (&draft, &entry)) {
                 Ok((now, cloned)) if now.is_unchanged_since(&entry.meta) => {
@@ -117,18 +129,48 @@ impl<'a> Copier<'a> {
         self.control.settle(std::mem::take(&mut self.files), std::mem::take(&mut self.bytes));
     }
 
-    fn open(&self, entry: &Entry) -> Result<File, Error> {
+    /// Opens a file that may be open already, and perhaps some behind it.
+    fn open_in_turn(
+        &mut self,
+        destination: &Destination<'_>,
+        files: &[(&Pick, &Entry)],
+        at: usize,
+    ) -> io::Result<File> {
+        let is_read = files[at].1.meta.size > 0 && self.reads(destination, files[at].1);
+        let turn = Turn { index: at, count: files.len(), is_read };
+        let mut ahead = std::mem::take(&mut self.ahead);
+        let opened = ahead.open(turn, |index| self.open(files[index].1));
+        self.ahead = ahead;
+        opened
+    }
+
+    /// Whether contents are read, as far as is known: what is shared needs nothing from the device.
+    fn reads(&self, destination: &Destination<'_>, entry: &Entry) -> bool {
+        if self.task.manner.reflink == Reflink::Never {
+            return true;
+        }
+        match &self.route {
+            Some(route) => route.reads(),
+            None => destination
+                .device()
+                .is_some_and(|device| Route::between(entry.meta.id.dev, device).reads()),
+        }
+    }
+
+    fn open(&self, entry: &Entry) -> io::Result<File> {
         let identity = sys::identity();
         let quiet = identity.uid == 0 || identity.uid == entry.meta.uid;
         let name = self.task.source_name.as_ref().unwrap_or(&entry.name);
-        sys::open_file(&self.from, name, quiet).map_err(|error| {
-            let at = self.at(entry);
-            match error.kind() {
-                io::ErrorKind::NotFound => at.refused(ErrorKind::Vanished, "copy"),
-                _ if sys::is_loop(&error) => at.refused(ErrorKind::Changed, "copy"),
-                _ => at.failed("open")(error),
-            }
-        })
+        sys::open_file(&self.from, name, quiet)
+    }
+
+    fn not_opened(&self, entry: &Entry, error: io::Error) -> Error {
+        let at = self.at(entry);
+        match error.kind() {
+            io::ErrorKind::NotFound => at.refused(ErrorKind::Vanished, "copy"),
+            _ if sys::is_loop(&error) => at.refused(ErrorKind::Changed, "copy"),
+            _ => at.failed("open")(error),
+        }
     }
 
     /// Copies the content and says what the source is afterwards, and how many bytes are shared.
@@ -181,6 +223,11 @@ impl<'a> Copier<'a> {
     }
 }
 
+/// Whether each further file would fail alike.
+fn ends_task(kind: &ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NoSpace | ErrorKind::Quota | ErrorKind::ReadOnly)
+}
+
 fn interrupted(task: &Copy, entry: &Entry) -> Error {
     At::entry(&task.to, &entry.name).refused(ErrorKind::Interrupted, "copy")
 }
@@ -192,13 +239,12 @@ const ATTEMPTS_MAX: u32 = 3;
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use blit_core::spec::Reflink;
     use blit_core::task::{CopyInto, Over};
 
     use super::*;
     use crate::sandbox::{Capability, Sandbox, kinds, name};
 
-    const EVERY_INTO: [CopyInto; 2] = [CopyInto::New, CopyInto::Existing];
+    const EVERY_INTO: [CopyInto; 2] = [CopyInto::New(Over::Nothing), CopyInto::Existing];
 
     fn same_but_inode(source: &Meta, copy: &Meta) {
         let copy = Meta {
@@ -244,7 +290,7 @@ mod tests {
     fn content_is_read_and_written_where_nothing_may_be_shared() {
         let sandbox = Sandbox::new();
         sandbox.file("a/f", vec![7; 600_001]);
-        let mut task = sandbox.copy_task("a", "b", CopyInto::New, Over::Nothing);
+        let mut task = sandbox.copy_task("a", "b", CopyInto::New(Over::Nothing), Over::Nothing);
         task.manner.reflink = Reflink::Never;
         task.manner.fsync = true;
         assert_eq!(sandbox.run_copy(task).expect("copy").bytes, 600_001);
@@ -258,7 +304,7 @@ mod tests {
         let file = File::options().write(true).open(sandbox.path("a/f")).expect("open");
         sys::write_at(&file, b"middle", 40 << 20).expect("write");
         file.set_len(90 << 20).expect("truncate");
-        let task = sandbox.copy_task("a", "b", CopyInto::New, Over::Nothing);
+        let task = sandbox.copy_task("a", "b", CopyInto::New(Over::Nothing), Over::Nothing);
         sandbox.run_copy(task).expect("copy");
         assert_eq!(sandbox.read("a/f"), sandbox.read("b/f"));
         let source = File::open(sandbox.path("a/f")).expect("open");
@@ -324,7 +370,7 @@ mod tests {
     fn a_source_that_is_not_as_listed_is_copied_as_it_is_now() {
         let sandbox = Sandbox::new();
         sandbox.file("a/f", b"listed");
-        let task = sandbox.copy_task("a", "b", CopyInto::New, Over::Nothing);
+        let task = sandbox.copy_task("a", "b", CopyInto::New(Over::Nothing), Over::Nothing);
         sandbox.file("a/f", b"and then changed");
         sandbox.run_copy(task).expect("copy");
         assert_eq!(sandbox.read("b/f"), b"and then changed");
@@ -333,7 +379,7 @@ mod tests {
 
     /// Copies `a/f` into the new directory `to` while another thread makes it longer and longer.
     fn copy_while_it_grows(sandbox: &Sandbox, to: &str) -> Copied {
-        let mut task = sandbox.copy_task("a", to, CopyInto::New, Over::Nothing);
+        let mut task = sandbox.copy_task("a", to, CopyInto::New(Over::Nothing), Over::Nothing);
         task.manner.reflink = Reflink::Never;
         let (started, stop) = (std::sync::Barrier::new(2), AtomicBool::new(false));
         std::thread::scope(|scope| {
@@ -376,7 +422,7 @@ mod tests {
     fn sharing_shares_all_or_says_that_it_cannot() {
         let sandbox = Sandbox::new();
         sandbox.file("a/f", vec![1; 100_000]);
-        let mut task = sandbox.copy_task("a", "b", CopyInto::New, Over::Nothing);
+        let mut task = sandbox.copy_task("a", "b", CopyInto::New(Over::Nothing), Over::Nothing);
         task.manner.reflink = Reflink::Always;
         let copied = sandbox.run_copy(task).expect("copy");
         if copied.files == 1 {
@@ -396,7 +442,7 @@ mod tests {
         for file in ["a/1gone", "a/2link", "a/3pipe", "a/4dir"] {
             sandbox.file(file, b"content");
         }
-        let task = sandbox.copy_task("a", "b", CopyInto::New, Over::Nothing);
+        let task = sandbox.copy_task("a", "b", CopyInto::New(Over::Nothing), Over::Nothing);
         for file in ["a/1gone", "a/2link", "a/3pipe", "a/4dir"] {
             std::fs::remove_file(sandbox.path(file)).expect("remove");
         }
@@ -415,7 +461,7 @@ mod tests {
     fn a_cancelled_copy_leaves_nothing() {
         let sandbox = Sandbox::new();
         sandbox.file("a/f", b"content");
-        let task = sandbox.copy_task("a", "b", CopyInto::New, Over::Nothing);
+        let task = sandbox.copy_task("a", "b", CopyInto::New(Over::Nothing), Over::Nothing);
         sandbox.control.cancel();
         let failed = copy(&task, &sandbox.control).expect_err("cancelled");
         assert_eq!(failed.kind, ErrorKind::Interrupted);
@@ -433,7 +479,7 @@ mod tests {
         for bytes in [&[b'x'; 255][..], b"\xff\xfe", b"new\nline", b"-"] {
             sys::create_new(&dir, &name(bytes), 0o644).expect("create");
         }
-        let task = sandbox.copy_task("a", "b", CopyInto::New, Over::Nothing);
+        let task = sandbox.copy_task("a", "b", CopyInto::New(Over::Nothing), Over::Nothing);
         assert_eq!(sandbox.run_copy(task).expect("copy").files, 4);
         assert_eq!(sandbox.names("a"), sandbox.names("b"));
     }

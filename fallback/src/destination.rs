@@ -1,7 +1,7 @@
 //! The directory that a copy writes into: how its files are created, dressed with metadata and published.
 //! It must not know where contents come from, nor when a source counts as unchanged.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use blit_core::{Error, ErrorKind};
 use crate::content::Route;
 use crate::dir::{self, At, OpenedDir, Staged};
 use crate::metadata::{self, Keeper, Made};
+use crate::replace::{Remains, Replace};
 use crate::sys::{self, Access, OpenDir};
 
 /// The destination directory of one copy task, open. Dropped before [`Destination::finish`], a new directory is removed
@@ -24,6 +25,7 @@ pub struct Destination<'a> {
     dir: Place,
     keeper: Keeper,
     has_unnamed: Cell<bool>,
+    remains: RefCell<Remains>,
     copied: Copied,
 }
 
@@ -36,6 +38,7 @@ enum Place {
         parent: OpenedDir,
         name: Name,
         staged: Staged,
+        over: Over,
     },
 }
 
@@ -69,7 +72,7 @@ impl<'a> Destination<'a> {
         let dir = match task.into {
             CopyInto::Existing => Place::Existing(dir::open_readable(at)?),
             CopyInto::Staged => Place::Hidden(dir::open(at, Access::Read)?),
-            CopyInto::New => new_place(at)?,
+            CopyInto::New(over) => new_place(at, over)?,
         };
         let mut inherits =
             sys::acl_is_inherited(dir.get()).map_err(At::dir(at).failed("read the ACL of"))?;
@@ -79,8 +82,15 @@ impl<'a> Destination<'a> {
             inherits = false;
         }
         let keeper = Keeper::new(preserve, inherits);
-        let has_unnamed = Cell::new(true);
-        Ok(Self { at, manner: task.manner, dir, keeper, has_unnamed, copied: Copied::default() })
+        Ok(Self {
+            at,
+            manner: task.manner,
+            dir,
+            keeper,
+            has_unnamed: Cell::new(true),
+            remains: RefCell::default(),
+            copied: Copied::default(),
+        })
     }
 
     /// Creates a file for the content of `entry`.
@@ -181,13 +191,20 @@ impl<'a> Destination<'a> {
         if self.manner.fsync {
             sync_dir(self.dir.get()).map_err(at.failed("sync"))?;
         }
-        if let Place::New { parent, name, staged } = &self.dir {
-            staged.publish(parent, name).map_err(at.failed("rename"))?;
+        if let Place::New { parent, name, staged, over } = &self.dir {
+            let remains = staged.publish(parent, (name, at), *over)?;
+            self.remains.get_mut().extend(remains);
             if self.manner.fsync {
                 sync_dir(parent).map_err(at.failed("sync the directory of"))?;
             }
         }
+        self.copied.remains = self.remains.take();
         Ok(self.copied)
+    }
+
+    /// The device of the directory.
+    pub(crate) fn device(&self) -> Option<u64> {
+        sys::stat(self.dir.get().into()).ok().map(|meta| meta.id.dev)
     }
 
     /// What is known of copying from the device `source` to where `draft` is.
@@ -217,8 +234,9 @@ impl<'a> Destination<'a> {
                 sys::link_unnamed(&draft.file, dir, &entry.name).map_err(at.failed("create"))
             }
             Named::Temporarily(temporary) => {
-                let rename = Rename { dir, temporary, name: &entry.name, at };
-                rename.run(over)
+                let replace = Replace { dir, temporary, name: &entry.name, at };
+                self.remains.borrow_mut().extend(replace.with_entry(over)?);
+                Ok(())
             }
         }
     }
@@ -242,49 +260,6 @@ pub struct Written {
     pub cloned: u64,
 }
 
-/// Gives an entry with a temporary name its final one.
-pub(crate) struct Rename<'a> {
-    pub(crate) dir: &'a OpenDir,
-    pub(crate) temporary: &'a Name,
-    pub(crate) name: &'a Name,
-    pub(crate) at: At<'a>,
-}
-
-impl Rename<'_> {
-    /// Replaces what `over` says and nothing else. On failure the temporary name stays.
-    pub(crate) fn run(&self, over: Over) -> Result<(), Error> {
-        if over == Over::Nothing {
-            let renamed = sys::rename_new(self.dir, self.temporary, self.name);
-            return renamed.map_err(self.at.failed("create"));
-        }
-        if over == Over::EmptyDir {
-            self.clear_dir()?;
-        }
-        match sys::rename_over(self.dir, self.temporary, self.name) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::IsADirectory => Err(self.clash()),
-            Err(error) => Err(self.at.failed("rename")(error)),
-        }
-    }
-
-    fn clear_dir(&self) -> Result<(), Error> {
-        match sys::remove_dir(self.dir, self.name) {
-            Ok(()) => Ok(()),
-            Err(error) => match error.kind() {
-                io::ErrorKind::DirectoryNotEmpty => Err(self.clash()),
-                // It is gone, or is no directory any more and can be replaced in one step.
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(()),
-                _ => Err(self.at.failed("remove")(error)),
-            },
-        }
-    }
-
-    fn clash(&self) -> Error {
-        let why = "a directory that is not empty stands in its place; move or remove it first";
-        self.at.because(ErrorKind::TypeClash, "replace", why)
-    }
-}
-
 /// Makes the names in a directory durable; one that may not be read cannot be opened for that.
 pub(crate) fn sync_dir(dir: &OpenDir) -> io::Result<()> {
     match sys::sync(dir.into()) {
@@ -295,11 +270,11 @@ pub(crate) fn sync_dir(dir: &OpenDir) -> io::Result<()> {
     }
 }
 
-fn new_place(at: &Dir) -> Result<Place, Error> {
+fn new_place(at: &Dir, over: Over) -> Result<Place, Error> {
     let Some((above, name)) = at.path.split_last() else {
         return Err(At::dir(at).because(ErrorKind::Internal, "create", "it is the root itself"));
     };
     let parent = dir::open_readable(&Dir::new(&at.root, above))?;
     let staged = Staged::new(&parent).map_err(At::dir(at).failed("create"))?;
-    Ok(Place::New { parent, name, staged })
+    Ok(Place::New { parent, name, staged, over })
 }

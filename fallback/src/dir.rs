@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use blit_core::path::{self, Name};
-use blit_core::task::{Dir, Held};
+use blit_core::task::{Dir, Held, Over};
 use blit_core::{Error, ErrorKind};
 
 use crate::remove;
+use crate::replace::{Remains, Replace};
 use crate::sys::{self, Access, OpenDir};
 
 /// A directory that a task works in, open.
@@ -89,14 +90,20 @@ impl Staged {
         &self.dir
     }
 
-    /// Gives it its final name in `parent`, where nothing may have that name.
+    /// Gives it its final name in `parent`, over what `over` says.
     ///
     /// # Errors
-    /// Those of `sys::rename_new`; it stays staged then.
-    pub fn publish(&self, parent: &OpenDir, name: &Name) -> io::Result<()> {
-        sys::rename_new(parent, &self.name, name)?;
+    /// Those of renaming, and what is in the way; it stays staged then.
+    pub(crate) fn publish(
+        &self,
+        parent: &OpenDir,
+        (name, at): (&Name, At<'_>),
+        over: Over,
+    ) -> Result<Remains, Error> {
+        let replace = Replace { dir: parent, temporary: &self.name, name, at };
+        let remains = replace.with_dir(over)?;
         self.published.store(true, Ordering::Release);
-        Ok(())
+        Ok(remains)
     }
 
     fn remove(&self) -> io::Result<()> {
@@ -241,7 +248,11 @@ mod tests {
         for _ in 0..50 {
             let made = sandbox.place(
                 at.clone(),
-                vec![blit_core::task::Step::MakeDir { name: long.clone(), plain: false }],
+                vec![blit_core::task::Step::MakeDir {
+                    name: long.clone(),
+                    plain: false,
+                    over: Over::Nothing,
+                }],
             );
             assert!(made.failures.is_empty(), "{:?}", made.failures);
             at = at.child(&long);
@@ -250,7 +261,7 @@ mod tests {
         let mut task = sandbox.copy_task("a", "", CopyInto::Existing, Over::Nothing);
         task.to = at.clone();
         assert_eq!(sandbox.run_copy(task).expect("copy").files, 1);
-        let listed = sandbox.try_list(at, What::One(name("f"))).expect("list");
+        let listed = sandbox.try_list(at, What::Names([name("f")].into())).expect("list");
         assert_eq!(listed.entries.len(), 1);
         let removed =
             sandbox.remove("", &["d".repeat(200).as_str()], blit_core::task::Removal::Tree);
@@ -265,7 +276,9 @@ mod tests {
         let staged = Staged::new(&opened).expect("stage");
         let inner = Staged::new(staged.dir()).expect("stage");
         sys::create_new(inner.dir(), &name("f"), 0o600).expect("create");
-        inner.publish(staged.dir(), &name("inner")).expect("publish");
+        let (at, called) = (sandbox.dir(""), name("inner"));
+        let place = (&called, At::entry(&at, &called));
+        inner.publish(staged.dir(), place, Over::Nothing).expect("publish");
         assert_eq!(sandbox.names("").len(), 1);
         drop(inner);
         drop(staged);

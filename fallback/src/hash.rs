@@ -2,17 +2,18 @@
 //! It must not know what a digest is compared with.
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::io;
 
 use blit_core::entry::Kind;
 use blit_core::event::Control;
-use blit_core::path::Name;
-use blit_core::task::{Dir, Hash, Hashed};
+use blit_core::task::{Hash, Hashed};
 use blit_core::{Error, ErrorKind};
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::ahead::{Ahead, Turn};
 use crate::dir::{self, At};
-use crate::sys::{self, Access, OpenDir};
+use crate::sys::{self, Access};
 
 /// Digests the files of `task`, in its order.
 ///
@@ -20,14 +21,19 @@ use crate::sys::{self, Access, OpenDir};
 /// Those of opening the directory. What one file suffers stands in its place.
 pub fn hash(task: &Hash, control: &Control) -> Result<Hashed, Error> {
     let dir = dir::open(&task.dir, Access::Search)?;
-    let digests = task.names.iter().map(|name| digest(&dir, &task.dir, name, control)).collect();
+    let mut ahead = Ahead::default();
+    let mut digests = Vec::with_capacity(task.names.len());
+    for (index, name) in task.names.iter().enumerate() {
+        let turn = Turn { index, count: task.names.len(), is_read: true };
+        let file = ahead.open(turn, |index| sys::open_file(&dir, &task.names[index], false));
+        let at = At::entry(&task.dir, name);
+        digests.push(file.map_err(at.failed("open")).and_then(|file| digest(&file, at, control)));
+    }
     Ok(Hashed { digests })
 }
 
-fn digest(dir: &OpenDir, at: &Dir, name: &Name, control: &Control) -> Result<u128, Error> {
-    let at = At::entry(at, name);
-    let file = sys::open_file(dir, name, false).map_err(at.failed("open"))?;
-    let meta = sys::stat((&file).into()).map_err(at.failed("examine"))?;
+fn digest(file: &File, at: At<'_>, control: &Control) -> Result<u128, Error> {
+    let meta = sys::stat(file.into()).map_err(at.failed("examine"))?;
     if meta.kind != Kind::File {
         let why = format!("it is a {}", meta.kind.word());
         return Err(at.because(ErrorKind::TypeClash, "read", &why));
@@ -40,7 +46,7 @@ fn digest(dir: &OpenDir, at: &Dir, name: &Name, control: &Control) -> Result<u12
             if control.is_cancelled() {
                 return Err(at.refused(ErrorKind::Interrupted, "read"));
             }
-            match sys::read_at(&file, buffer, offset) {
+            match sys::read_at(file, buffer, offset) {
                 Ok(0) => return Ok(state.digest128()),
                 Ok(count) => {
                     state.update(&buffer[..count]);

@@ -1,6 +1,7 @@
 //! The thread engine and every operating-system call.
 //! It must not know sessions; below `sys` alone it asks which platform it is on.
 
+mod ahead;
 mod content;
 pub mod copy;
 pub mod destination;
@@ -10,8 +11,10 @@ pub mod list;
 pub mod metadata;
 pub mod place;
 pub mod remove;
+mod replace;
 pub mod space;
 pub mod sys;
+mod take;
 mod threads;
 
 pub use threads::{ThreadEngine, run};

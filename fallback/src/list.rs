@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use blit_core::entry::{Entry, Kind, Meta};
 use blit_core::event::Control;
-use blit_core::path::{self, Name};
-use blit_core::task::{Dir, Held, List, Listed, What};
+use blit_core::path::{Name, is_temporary};
+use blit_core::task::{Dir, Held, List, Listed, Survey, What};
 use blit_core::{Error, ErrorKind};
 
 use crate::dir::{self, At};
@@ -18,12 +18,13 @@ use crate::sys::{self, Access, Names, OpenDir};
 /// # Errors
 /// Those of the directory itself. What one entry suffers is in `Listed::failures`.
 pub fn list(task: &List, control: &Control) -> Result<Listed, Error> {
-    let lister = Lister { at: &task.dir, xattrs: task.xattrs, control };
+    let lister = Lister { at: &task.dir, xattrs: task.xattrs, survey: task.survey, control };
     match &task.what {
         What::Next { after: Some(held), entries_max } => {
             let mut listed = Listed::default();
             lister.go_on(held, *entries_max, &mut listed)?;
             listed.leftovers.clear();
+            listed.names.clear();
             Ok(listed)
         }
         What::Next { after: None, entries_max } => {
@@ -32,19 +33,19 @@ pub fn list(task: &List, control: &Control) -> Result<Listed, Error> {
             let names = Names::of(&dir).map_err(At::dir(&task.dir).failed("read"))?;
             let held = Held(Arc::new(Cursor(Mutex::new(names))));
             lister.go_on(&held, *entries_max, &mut listed)?;
-            if !task.leftovers {
+            if task.survey == Survey::Nothing {
                 listed.leftovers.clear();
             } else if listed.next.is_some() {
-                listed.leftovers = lister.leftovers(&dir)?;
+                lister.survey(&dir, &mut listed)?;
             }
             Ok(listed)
         }
         What::Named(page) => {
             let names: Vec<&Name> = page.iter().map(|entry| &entry.name).collect();
-            lister.named(&names, task.leftovers)
+            lister.named(&names)
         }
-        What::One(name) => lister.named(&[name], task.leftovers),
-        What::Itself => lister.named(&[], task.leftovers),
+        What::Names(names) => lister.named(&names.iter().collect::<Vec<_>>()),
+        What::Itself => lister.named(&[]),
     }
 }
 
@@ -89,6 +90,7 @@ struct Cursor(Mutex<Names>);
 struct Lister<'a> {
     at: &'a Dir,
     xattrs: bool,
+    survey: Survey,
     control: &'a Control,
 }
 
@@ -130,19 +132,25 @@ impl Lister<'_> {
             }
         };
         let more = read.map_err(At::dir(self.at).failed("read"))?;
+        if self.survey == Survey::Names {
+            listed.names.clone_from(&batch);
+        }
         self.examine(names.dir(), batch, listed)?;
         listed.next = more.then(|| held.clone());
         Ok(())
     }
 
-    fn named(&self, names: &[&Name], leftovers: bool) -> Result<Listed, Error> {
-        let access = if leftovers { Access::Read } else { Access::Search };
+    fn named(&self, names: &[&Name]) -> Result<Listed, Error> {
+        let access = match self.survey {
+            Survey::Nothing => Access::Search,
+            Survey::Leftovers | Survey::Names => Access::Read,
+        };
         let dir = dir::open(self.at, access)?;
         let mut listed = self.begin(&dir)?;
         let names = names.iter().filter(|name| !name.is_temporary());
         self.examine(&dir, names.copied().cloned(), &mut listed)?;
-        if leftovers {
-            listed.leftovers = self.leftovers(&dir)?;
+        if self.survey != Survey::Nothing {
+            self.survey(&dir, &mut listed)?;
         }
         Ok(listed)
     }
@@ -169,17 +177,22 @@ impl Lister<'_> {
         Ok(())
     }
 
-    /// The temporary names in the directory.
-    fn leftovers(&self, dir: &OpenDir) -> Result<Vec<Name>, Error> {
+    /// Tells the names in the directory that were asked for.
+    fn survey(&self, dir: &OpenDir, listed: &mut Listed) -> Result<(), Error> {
         let failed = || At::dir(self.at).failed("read");
         let mut names = Names::of(dir).map_err(failed())?;
-        let mut found = Vec::new();
+        listed.leftovers.clear();
+        listed.names.clear();
         while let Some((bytes, _)) = names.next_name().map_err(failed())? {
-            if path::is_temporary(bytes) && !dir::is_own_temporary(bytes) {
-                found.extend(Name::new(bytes));
+            if is_temporary(bytes) {
+                if !dir::is_own_temporary(bytes) {
+                    listed.leftovers.extend(Name::new(bytes));
+                }
+            } else if self.survey == Survey::Names {
+                listed.names.extend(Name::new(bytes));
             }
         }
-        Ok(found)
+        Ok(())
     }
 }
 
@@ -233,7 +246,8 @@ mod tests {
         assert_eq!(names, [name("x"), name("z")]);
         let missing = sandbox.try_list(sandbox.dir("c"), What::Itself).expect_err("missing");
         assert_eq!(missing.kind, ErrorKind::NotFound);
-        let alone = sandbox.try_list(sandbox.dir("a"), What::One(name("q"))).expect("list");
+        let alone =
+            sandbox.try_list(sandbox.dir("a"), What::Names([name("q")].into())).expect("list");
         assert!(alone.entries.is_empty() && alone.dir.is_some());
     }
 

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use std::io;
 
 use blit_core::entry::{Changes, Kind, Meta, Xattr, wanted_mode};
-use blit_core::spec::{Comparison, Preserve};
+use blit_core::spec::{Comparison, Equality, Preserve};
 use blit_core::task::Lost;
 
 use crate::sys::{self, ACL_ACCESS, ACL_DEFAULT, Object};
@@ -31,26 +31,37 @@ struct Fresh {
 
 /// Metadata that could not be held, by kind, with the number of entries.
 #[derive(Debug, Default)]
-pub struct Tally(std::cell::Cell<[u64; 2]>);
+pub struct Tally(std::cell::Cell<[u64; 4]>);
 
 impl Tally {
     fn add(&self, lost: Losses) {
-        let [xattrs, acls] = self.0.get();
-        self.0.set([xattrs + u64::from(lost.xattrs), acls + u64::from(lost.acls)]);
+        let mut counts = self.0.get();
+        for (count, is_lost) in counts.iter_mut().zip(lost.0) {
+            *count += u64::from(is_lost);
+        }
+        self.0.set(counts);
     }
 
     /// As tasks report it.
     pub fn list(&self) -> Vec<(Lost, u64)> {
-        let [xattrs, acls] = self.0.get();
-        [(Lost::Xattrs, xattrs), (Lost::Acls, acls)].into_iter().filter(|(_, n)| *n > 0).collect()
+        KINDS.into_iter().zip(self.0.get()).filter(|(_, count)| *count > 0).collect()
     }
 }
 
-/// What one entry could not get.
+/// What one entry could not get, in the order of [`KINDS`].
 #[derive(Clone, Copy, Debug, Default)]
-struct Losses {
-    xattrs: bool,
-    acls: bool,
+struct Losses([bool; 4]);
+
+impl Losses {
+    fn add(&mut self, which: Lost) {
+        for (lost, kind) in self.0.iter_mut().zip(KINDS) {
+            *lost |= kind == which;
+        }
+    }
+
+    fn has(&self, which: Lost) -> bool {
+        self.0.iter().zip(KINDS).any(|(lost, kind)| *lost && kind == which)
+    }
 }
 
 /// How an entry was made.
@@ -79,6 +90,8 @@ impl Keeper {
         let identity = sys::identity();
         let rule = Comparison {
             preserve,
+            equality: Equality::default(),
+            holds_xattrs: true,
             granularity_ns: 1,
             may_chown: identity.may_chown,
             own_uid: identity.uid,
@@ -122,25 +135,28 @@ impl Keeper {
     /// The first operation that failed for another reason than that the file system cannot hold it.
     pub fn dress(&self, object: Object<'_>, meta: &Meta, made: Made) -> Done {
         let preserve = &self.rule.preserve;
-        let mut chowned = false;
+        let (mut chowned, mut lost) = (false, Losses::default());
         if preserve.owner {
             let fresh = self.fresh(object)?;
-            chowned = self.give(object, meta, (fresh.uid, fresh.gid))?;
+            chowned = self.give(object, meta, ((fresh.uid, fresh.gid), &mut lost))?;
         }
         if meta.kind != Kind::Symlink {
             if self.drops_acl() {
                 remove(object, ACL_ACCESS)?;
             }
-            let mode = self.mode(meta);
+            let mode = without_lost_owner(self.mode(meta), meta.kind, lost);
             let has = made.mode & 0o777 & if self.inherits_acl { 0 } else { !sys::umask() };
             // Giving an entry away strips the set-id bits, which `has` does not count on.
-            if has != mode || (chowned && mode & 0o6000 != 0) {
-                sys::set_mode(object, mode).map_err(fault("set mode of"))?;
+            if has != mode || (chowned && mode & SET_ID != 0) {
+                // A new entry is the user's own, so the user may always set its mode.
+                set_mode(object, (mode, true), &mut lost)?;
             }
         }
         if let Some(xattrs) = meta.xattrs.as_deref() {
-            self.put_xattrs(object, self.mode(meta), xattrs)?;
+            let mode = without_lost_owner(self.mode(meta), meta.kind, lost);
+            self.put_xattrs(object, (mode, xattrs), &mut lost)?;
         }
+        self.lost.add(lost);
         self.stamp(object, meta)
     }
 
@@ -150,26 +166,30 @@ impl Keeper {
     /// As [`Keeper::dress`].
     pub fn repair(&self, object: Object<'_>, meta: &Meta, changes: Changes) -> Done {
         let now = sys::stat(object).map_err(fault("examine"))?;
-        let mut chowned = false;
+        let (mut chowned, mut lost) = (false, Losses::default());
         if changes.owner {
-            chowned = self.give(object, meta, (now.uid, now.gid))?;
+            chowned = self.give(object, meta, ((now.uid, now.gid), &mut lost))?;
         }
         let has_mode = meta.kind != Kind::Symlink;
-        let mode = if changes.mode { self.mode(meta) } else { now.mode };
-        let mut set_mode = has_mode && (changes.mode || (chowned && mode & 0o6000 != 0));
+        let mut mode = now.mode;
+        if changes.mode {
+            mode = without_lost_owner(self.mode(meta), meta.kind, lost);
+        }
+        let mut sets_mode = has_mode && (changes.mode || (chowned && mode & SET_ID != 0));
         if changes.xattrs {
             let wanted = meta.xattrs.as_deref().unwrap_or_default();
             if self.remove_extra(object, wanted, now.mode)? {
-                set_mode = has_mode;
+                sets_mode = has_mode;
             }
         }
-        if set_mode {
-            sys::set_mode(object, mode).map_err(fault("set mode of"))?;
+        if sets_mode {
+            set_mode(object, (mode, self.is_own(now.uid)), &mut lost)?;
         }
         if changes.xattrs {
             let wanted = meta.xattrs.as_deref().unwrap_or_default();
-            self.put_xattrs(object, mode, wanted)?;
+            self.put_xattrs(object, (mode, wanted), &mut lost)?;
         }
+        self.lost.add(lost);
         if changes.times { self.stamp(object, meta) } else { Ok(()) }
     }
 
@@ -186,15 +206,31 @@ impl Keeper {
         Ok(*self.fresh.get_or_init(|| fresh))
     }
 
+    /// Whether the user may change metadata of an entry that belongs to `uid`.
+    fn is_own(&self, uid: u32) -> bool {
+        self.rule.may_chown || uid == self.rule.own_uid
+    }
+
     /// Gives the entry to the owner of its source as far as the user may, if it is not theirs. Whether it was given.
-    fn give(&self, object: Object<'_>, meta: &Meta, has: (u32, u32)) -> Result<bool, Fault> {
+    fn give(
+        &self,
+        object: Object<'_>,
+        meta: &Meta,
+        (has, lost): ((u32, u32), &mut Losses),
+    ) -> Result<bool, Fault> {
         let uid = (self.rule.may_chown && meta.uid != has.0).then_some(meta.uid);
         let gid = (self.rule.may_chgrp(meta.gid) && meta.gid != has.1).then_some(meta.gid);
         if uid.is_none() && gid.is_none() {
             return Ok(false);
         }
-        sys::set_owner(object, uid, gid).map_err(fault("set owner of"))?;
-        Ok(true)
+        match sys::set_owner(object, uid, gid) {
+            Ok(()) => Ok(true),
+            Err(error) if is_not_held(&error) && self.is_own(has.0) => {
+                lost.add(Lost::Owner);
+                Ok(false)
+            }
+            Err(error) => Err(Fault { op: "set owner of", error }),
+        }
     }
 
     fn stamp(&self, object: Object<'_>, meta: &Meta) -> Done {
@@ -234,8 +270,12 @@ impl Keeper {
     }
 
     /// Sets attributes, ACLs last; a file that its owner may not write is made writable for that moment.
-    fn put_xattrs(&self, object: Object<'_>, mode: u32, xattrs: &[Xattr]) -> Done {
-        let mut lost = Losses::default();
+    fn put_xattrs(
+        &self,
+        object: Object<'_>,
+        (mode, xattrs): (u32, &[Xattr]),
+        lost: &mut Losses,
+    ) -> Done {
         let mut opened = false;
         let plain = xattrs.iter().filter(|xattr| !is_acl(&xattr.name));
         for xattr in plain.filter(|xattr| self.keeps(&xattr.name)) {
@@ -247,7 +287,9 @@ impl Keeper {
                 opened = true;
                 set = sys::set_xattr(object, &xattr.name, &xattr.value);
             }
-            lost.xattrs |= is_lost(set, &xattr.name)?;
+            if is_lost(set, &xattr.name)? {
+                lost.add(Lost::Xattrs);
+            }
         }
         if opened {
             sys::set_mode(object, mode).map_err(fault("set mode of"))?;
@@ -255,9 +297,10 @@ impl Keeper {
         let acls = xattrs.iter().filter(|xattr| is_acl(&xattr.name));
         for xattr in acls.filter(|xattr| self.keeps(&xattr.name)) {
             let set = sys::set_xattr(object, &xattr.name, &xattr.value);
-            lost.acls |= is_lost(set, &xattr.name)?;
+            if is_lost(set, &xattr.name)? {
+                lost.add(Lost::Acls);
+            }
         }
-        self.lost.add(lost);
         Ok(())
     }
 }
@@ -269,6 +312,27 @@ impl Keeper {
 pub fn strip_acls(object: Object<'_>) -> io::Result<()> {
     sys::remove_xattr(object, ACL_DEFAULT)?;
     sys::remove_xattr(object, ACL_ACCESS)
+}
+
+/// Sets the mode. That it is refused to somebody who may set it says that it cannot be held.
+fn set_mode(object: Object<'_>, (mode, is_own): (u32, bool), lost: &mut Losses) -> Done {
+    match sys::set_mode(object, mode) {
+        Err(error) if is_own && is_not_held(&error) => {
+            lost.add(Lost::Mode);
+            Ok(())
+        }
+        other => other.map_err(fault("set mode of")),
+    }
+}
+
+/// The mode of an entry whose owner may have been lost: set-id bits would give away the rights of somebody else.
+fn without_lost_owner(mode: u32, kind: Kind, lost: Losses) -> u32 {
+    if lost.has(Lost::Owner) && kind != Kind::Dir { mode & !SET_ID } else { mode }
+}
+
+/// Whether a file system without owners or modes would refuse like this.
+fn is_not_held(error: &io::Error) -> bool {
+    sys::is_not_permitted(error) || sys::is_unsupported(error)
 }
 
 fn remove(object: Object<'_>, name: &[u8]) -> Done {
@@ -304,6 +368,11 @@ fn is_restricted(name: &[u8]) -> bool {
 fn fault(op: &'static str) -> impl FnOnce(io::Error) -> Fault {
     move |error| Fault { op, error }
 }
+
+/// Everything that can be lost, in the order in which it is counted.
+const KINDS: [Lost; 4] = [Lost::Xattrs, Lost::Acls, Lost::Owner, Lost::Mode];
+/// The set-user-id and set-group-id bits.
+const SET_ID: u32 = 0o6000;
 
 #[cfg(test)]
 mod tests {
@@ -349,8 +418,8 @@ mod tests {
         if !wanted.iter().all(|(attribute, value)| set(&sandbox, "f", attribute, value)) {
             return;
         }
-        for into in [CopyInto::New, CopyInto::Existing] {
-            let to = if into == CopyInto::New { "new" } else { "old" };
+        for into in [CopyInto::New(Over::Nothing), CopyInto::Existing] {
+            let to = if into == CopyInto::New(Over::Nothing) { "new" } else { "old" };
             if into == CopyInto::Existing {
                 sandbox.mkdir("old");
             }
@@ -371,7 +440,8 @@ mod tests {
         if !set(&sandbox, "heir", ACL_DEFAULT, &acl(7)) {
             return;
         }
-        for (to, into) in [("heir/new", CopyInto::New), ("heir", CopyInto::Existing)] {
+        for (to, into) in [("heir/new", CopyInto::New(Over::Nothing)), ("heir", CopyInto::Existing)]
+        {
             let task = sandbox.copy_task("source", to, into, Over::Nothing);
             assert_eq!(sandbox.run_copy(task).expect("copy").files, 1);
             let meta = sandbox.meta(&format!("{to}/f"));
@@ -390,7 +460,7 @@ mod tests {
         let sandbox = Sandbox::new();
         sandbox.file("a/f", b"content");
         sandbox.set_mode("a/f", 0o4777);
-        let mut task = sandbox.copy_task("a", "b", CopyInto::New, Over::Nothing);
+        let mut task = sandbox.copy_task("a", "b", CopyInto::New(Over::Nothing), Over::Nothing);
         task.manner.preserve = Preserve {
             mode: false,
             owner: false,
@@ -418,7 +488,7 @@ mod tests {
         sys::set_owner((&entry).into(), Some(12), Some(34)).expect("chown");
         sandbox.set_mode("a/f", 0o6755);
         sandbox.mkdir("c");
-        for (to, into) in [("b", CopyInto::New), ("c", CopyInto::Existing)] {
+        for (to, into) in [("b", CopyInto::New(Over::Nothing)), ("c", CopyInto::Existing)] {
             sandbox.run_copy(sandbox.copy_task("a", to, into, Over::Nothing)).expect("copy");
             let meta = sandbox.meta(&format!("{to}/f"));
             assert_eq!((meta.uid, meta.gid, meta.mode), (12, 34, 0o6755));

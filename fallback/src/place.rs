@@ -10,10 +10,12 @@ use blit_core::task::{Dir, Held, Over, Place, Placed, Step};
 use blit_core::{Error, ErrorKind};
 use std::sync::Arc;
 
-use crate::destination::{Rename, sync_dir};
+use crate::destination::sync_dir;
 use crate::dir::{self, At, OpenedDir, Staged};
 use crate::metadata::{Keeper, Made};
+use crate::replace::Replace;
 use crate::sys::{self, Access};
+use crate::take::Taken;
 
 /// Does the steps of `task` in order. A failed step does not stop the others.
 ///
@@ -61,22 +63,28 @@ impl<'a> Placer<'a> {
 
     fn step(&mut self, step: &Step) -> Result<(), Error> {
         match step {
-            Step::MakeDir { name, plain } => {
-                let mode = if *plain { 0o777 } else { 0o700 };
-                sys::make_dir(&self.dir, name, mode).map_err(self.at(name).failed("create"))
-            }
+            Step::MakeDir { name, plain, over } => self.make_dir(name, *plain, *over),
             Step::Stage => {
                 let staged = Staged::new(&self.dir).map_err(self.here().failed("create"))?;
                 self.strip(&staged)?;
                 self.placed.staged = Some(Held(Arc::new(staged)));
                 Ok(())
             }
-            Step::Publish { staged, name } => {
+            Step::Publish { staged, name, over } => {
                 let staged = dir::staged_of(staged, &self.task.to)?;
                 if self.task.manner.fsync {
                     sys::sync(staged.dir().into()).map_err(self.at(name).failed("sync"))?;
                 }
-                staged.publish(&self.dir, name).map_err(self.at(name).failed("rename"))
+                self.publish(&staged, name, *over)
+            }
+            Step::Take { from, source_name, name, over } => {
+                let taken = Taken { from, source_name, to: (&self.task.to, &self.dir), name };
+                self.placed.remains.extend(taken.take(*over)?);
+                if self.task.manner.fsync {
+                    let left = dir::open_readable(from)?;
+                    sync_dir(&left).map_err(At::dir(from).failed("sync"))?;
+                }
+                Ok(())
             }
             Step::Node { entry, over } => self.node(entry, *over),
             Step::Link { name, of, over } => self.link(name, of, *over),
@@ -84,6 +92,29 @@ impl<'a> Placer<'a> {
             Step::Widen => self.widen(),
             Step::Finish { meta, changes } => self.set(meta, *changes),
         }
+    }
+
+    fn make_dir(&mut self, name: &Name, plain: bool, over: Over) -> Result<(), Error> {
+        let mode = if plain { 0o777 } else { 0o700 };
+        match sys::make_dir(&self.dir, name, mode) {
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists
+                    && matches!(over, Over::Entry | Over::Tree) => {}
+            other => return other.map_err(self.at(name).failed("create")),
+        }
+        let staged = Staged::new(&self.dir).map_err(self.at(name).failed("create"))?;
+        if plain {
+            let mode = mode & !sys::umask();
+            let set = sys::set_mode(staged.dir().into(), mode);
+            set.map_err(self.at(name).failed("set mode of"))?;
+        }
+        self.publish(&staged, name, over)
+    }
+
+    fn publish(&mut self, staged: &Staged, name: &Name, over: Over) -> Result<(), Error> {
+        let at = At::entry(&self.task.to, name);
+        self.placed.remains.extend(staged.publish(&self.dir, (name, at), over)?);
+        Ok(())
     }
 
     fn strip(&self, staged: &Staged) -> Result<(), Error> {
@@ -97,7 +128,7 @@ impl<'a> Placer<'a> {
         Ok(())
     }
 
-    fn node(&self, entry: &Entry, over: Over) -> Result<(), Error> {
+    fn node(&mut self, entry: &Entry, over: Over) -> Result<(), Error> {
         if over == Over::Nothing {
             self.make(entry, &entry.name)?;
             return self.dress(entry, &entry.name).inspect_err(|_| {
@@ -107,9 +138,11 @@ impl<'a> Placer<'a> {
         }
         let temporary = dir::next_temporary();
         self.make(entry, &temporary)?;
-        let rename = self.rename(&temporary, &entry.name);
-        let placed = self.dress(entry, &temporary).and_then(|()| rename.run(over));
-        placed.inspect_err(|_| drop(sys::remove_file(&self.dir, &temporary)))
+        let replace = self.replace(&temporary, &entry.name);
+        let placed = self.dress(entry, &temporary).and_then(|()| replace.with_entry(over));
+        let remains = placed.inspect_err(|_| drop(sys::remove_file(&self.dir, &temporary)))?;
+        self.placed.remains.extend(remains);
+        Ok(())
     }
 
     fn make(&self, entry: &Entry, name: &Name) -> Result<(), Error> {
@@ -144,7 +177,7 @@ impl<'a> Placer<'a> {
         dressed.map_err(|fault| at.failed(fault.op)(fault.error))
     }
 
-    fn link(&self, name: &Name, of: &RelPath, over: Over) -> Result<(), Error> {
+    fn link(&mut self, name: &Name, of: &RelPath, over: Over) -> Result<(), Error> {
         let Some((above, last)) = of.split_last() else {
             return Err(self.at(name).because(ErrorKind::Internal, "link", "to the root itself"));
         };
@@ -155,13 +188,17 @@ impl<'a> Placer<'a> {
         }
         let temporary = dir::next_temporary();
         sys::link(&from, &last, &self.dir, &temporary).map_err(at.failed("link"))?;
-        let renamed = self.rename(&temporary, name).run(over);
+        let replaced = self.replace(&temporary, name).with_entry(over);
+        if replaced.as_ref().is_ok_and(|remains| !remains.is_empty()) {
+            self.placed.remains.extend(replaced?);
+            return Ok(());
+        }
         // Renaming one name of a file over another name of it does nothing and succeeds, so this is not only for errors.
         match sys::remove_file(&self.dir, &temporary) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound && renamed.is_ok() => {
+            Err(error) if error.kind() != io::ErrorKind::NotFound && replaced.is_ok() => {
                 Err(at.failed("remove the temporary name of")(error))
             }
-            _ => renamed,
+            _ => replaced.map(drop),
         }
     }
 
@@ -191,8 +228,8 @@ impl<'a> Placer<'a> {
         set.map_err(|fault| self.here().failed(fault.op)(fault.error))
     }
 
-    fn rename<'b>(&'b self, temporary: &'b Name, name: &'b Name) -> Rename<'b> {
-        Rename { dir: &self.dir, temporary, name, at: self.at(name) }
+    fn replace<'b>(&'b self, temporary: &'b Name, name: &'b Name) -> Replace<'b> {
+        Replace { dir: &self.dir, temporary, name, at: self.at(name) }
     }
 
     fn here(&self) -> At<'a> {
@@ -249,7 +286,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_node_is_made_and_replaces_what_it_may() {
-        for over in [Over::Nothing, Over::Entry, Over::EmptyDir] {
+        for over in [Over::Nothing, Over::Entry, Over::EmptyDir, Over::Tree] {
             let sandbox = Sandbox::new();
             if !sandbox.can(Capability::Symlinks) || !sandbox.can(Capability::Specials) {
                 return;
@@ -265,6 +302,7 @@ mod tests {
                     Over::Nothing => {}
                     Over::Entry => sandbox.file(&entry.name.to_string(), b"old"),
                     Over::EmptyDir => sandbox.mkdir(&entry.name.to_string()),
+                    Over::Tree => sandbox.file(&format!("{}/a/b/old", entry.name), b"old"),
                 }
             }
             let step = |entry: &Entry| Step::Node { entry: entry.clone(), over };
@@ -332,7 +370,9 @@ mod tests {
         task.to.staged = Some(staged.clone());
         assert_eq!(sandbox.run_copy(task.clone()).expect("copy").files, 1);
         let inner = sandbox.place(task.to.clone(), vec![Step::Stage]).staged.expect("staged");
-        let publish = |staged, called| vec![Step::Publish { staged, name: name(called) }];
+        let publish = |staged, called| {
+            vec![Step::Publish { staged, name: name(called), over: Over::Nothing }]
+        };
         assert_eq!(sandbox.place(task.to.clone(), publish(inner, "sub")).failures.len(), 0);
         assert_eq!(sandbox.place(sandbox.dir(""), publish(staged.clone(), "b")).failures.len(), 0);
         assert_eq!(sandbox.names(""), ["a", "b"]);
@@ -353,7 +393,7 @@ mod tests {
     fn making_a_directory_that_exists_is_a_failure_and_the_rest_goes_on() {
         let sandbox = Sandbox::new();
         sandbox.mkdir("a");
-        let make = |called, plain| Step::MakeDir { name: name(called), plain };
+        let make = |called, plain| Step::MakeDir { name: name(called), plain, over: Over::Nothing };
         let placed = sandbox.place(sandbox.dir(""), vec![make("a", false), make("b", false)]);
         assert_eq!(kinds(&placed.failures), [(0, ErrorKind::AlreadyExists)]);
         assert!(!sandbox.can(Capability::Modes) || sandbox.meta("b").mode == 0o700);

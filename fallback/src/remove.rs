@@ -1,9 +1,10 @@
 //! Removes entries: single ones, trees, and what killed runs have left.
 //! It must not follow a link, nor decide what is extraneous.
 
+use std::collections::HashMap;
 use std::io;
 
-use blit_core::entry::FileId;
+use blit_core::entry::{Entry, FileId, Kind, Meta};
 use blit_core::event::Control;
 use blit_core::path::Name;
 use blit_core::task::{Dir, Removal, Remove, Removed};
@@ -18,19 +19,44 @@ use crate::sys::{self, Access, Names, OpenDir};
 /// Those of opening the directory; `Interrupted`.
 pub fn remove(task: &Remove, control: &Control) -> Result<Removed, Error> {
     let dir = dir::open(&task.dir, Access::Search)?;
+    let known = Known::of(&task.removal);
     let mut removed = Removed::default();
+    let mut is_cut_short = false;
     for name in &task.names {
         if control.is_cancelled() {
-            return Err(At::dir(&task.dir).refused(ErrorKind::Interrupted, "remove"));
+            is_cut_short = true;
+            break;
         }
         let mut sweep = Sweep::new(At::entry(&task.dir, name), Some(control), &mut removed);
         match task.removal {
             Removal::Single => sweep.single(&dir, name),
+            Removal::Unchanged(_) => sweep.unchanged(&dir, name, &known),
             Removal::Tree => sweep.tree(&dir, name),
             Removal::Leftover => sweep.leftover(&dir, &task.dir, name),
         }
     }
+    // One word for all that is left, whether it ended within a tree or between two names.
+    is_cut_short |= removed.failures.pop_if(|e| e.kind == ErrorKind::Interrupted).is_some();
+    if is_cut_short {
+        let error = At::dir(&task.dir).refused(ErrorKind::Interrupted, "remove");
+        if removed.files + removed.dirs == 0 {
+            return Err(error);
+        }
+        removed.failures.push(error);
+    }
     Ok(removed)
+}
+
+/// Removes the tree that was replaced and has the name `old` in `dir` now. `at` is where it was; what fails is told as a
+/// failure there.
+pub(crate) fn replaced(dir: &OpenDir, old: &Name, at: At<'_>) -> Vec<Error> {
+    let mut removed = Removed::default();
+    Sweep::new(at, None, &mut removed).tree(dir, old);
+    let tell = |error: Error| {
+        let why = error.reason();
+        at.because(error.kind, "remove what was replaced at", &why)
+    };
+    removed.failures.into_iter().map(tell).collect()
 }
 
 /// Removes all that is in `dir`.
@@ -46,6 +72,19 @@ pub fn empty(dir: &OpenDir) -> io::Result<()> {
     match removed.failures.into_iter().next() {
         Some(error) => Err(io::Error::other(error)),
         None => Ok(()),
+    }
+}
+
+/// What entries were when they were copied.
+struct Known<'a>(HashMap<&'a Name, &'a Meta>);
+
+impl<'a> Known<'a> {
+    fn of(removal: &'a Removal) -> Self {
+        let page: &[Entry] = match removal {
+            Removal::Unchanged(page) => page,
+            Removal::Single | Removal::Tree | Removal::Leftover => &[],
+        };
+        Self(page.iter().map(|entry| (&entry.name, &entry.meta)).collect())
     }
 }
 
@@ -82,12 +121,35 @@ impl<'a> Sweep<'a> {
         }
     }
 
+    fn unchanged(&mut self, dir: &OpenDir, name: &Name, known: &Known<'_>) {
+        let now = match sys::stat_at(dir, name) {
+            Ok(now) => now,
+            Err(error) => return self.count_file(Err(error)),
+        };
+        let is_unchanged = |earlier: &&Meta| now.is_content_unchanged_since(earlier);
+        if now.kind == Kind::Dir || !known.0.get(name).is_some_and(is_unchanged) {
+            return self.keep();
+        }
+        match sys::remove_file(dir, name) {
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                self.keep();
+            }
+            result => self.count_file(result),
+        }
+    }
+
+    fn keep(&mut self) {
+        let why = "it stays in the source, because it changed after it was copied";
+        self.removed.failures.push(self.at.because(ErrorKind::Changed, "remove", why));
+    }
+
     fn tree(&mut self, dir: &OpenDir, name: &Name) {
         match sys::remove_file(dir, name) {
             Err(error) if is_dir(&error) => match sys::open_child(dir, name, Access::Read) {
                 Ok(child) => {
-                    self.contents(child);
-                    self.count_dir(sys::remove_dir(dir, name));
+                    if self.contents(child) {
+                        self.count_dir(sys::remove_dir(dir, name));
+                    }
                 }
                 Err(second) if second.kind() == io::ErrorKind::NotADirectory => self.fail(error),
                 // An empty directory can be removed without being readable.
@@ -113,16 +175,14 @@ impl<'a> Sweep<'a> {
         };
         // Held until the removal is over, so that nobody else takes it meanwhile.
         let lock = match meta.kind {
-            blit_core::entry::Kind::File => sys::open_file(dir, name, false).and_then(|file| {
+            Kind::File => sys::open_file(dir, name, false).and_then(|file| {
                 let free = sys::try_lock((&file).into())?;
                 Ok((free, Some(file), None))
             }),
-            blit_core::entry::Kind::Dir => {
-                sys::open_child(dir, name, Access::Read).and_then(|child| {
-                    let free = sys::try_lock((&child).into())?;
-                    Ok((free, None, Some(child)))
-                })
-            }
+            Kind::Dir => sys::open_child(dir, name, Access::Read).and_then(|child| {
+                let free = sys::try_lock((&child).into())?;
+                Ok((free, None, Some(child)))
+            }),
             // Links and special files are never in work for longer than two calls.
             _ => Ok((true, None, None)),
         };
@@ -134,15 +194,17 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Removes all that is in `top`, level by level, with a bounded number of open directories.
-    fn contents(&mut self, top: OpenDir) {
-        let Some(first) = self.enter(top, None) else { return };
+    /// Removes all that is in `top`, level by level, with a bounded number of open directories. False if it gave up before
+    /// it had tried everything.
+    fn contents(&mut self, top: OpenDir) -> bool {
+        let Some(first) = self.enter(top, None) else { return false };
         let mut levels = vec![first];
         while let Some(level) = levels.last_mut() {
-            if self.control.is_some_and(Control::is_cancelled) {
-                return self.fail(io::ErrorKind::Interrupted.into());
+            if self.is_cancelled() {
+                self.fail(io::ErrorKind::Interrupted.into());
+                return false;
             }
-            let Some(dir) = &level.dir else { return };
+            let Some(dir) = &level.dir else { return false };
             if let Some(name) = level.subdirs.pop() {
                 match sys::open_child(dir, &name, Access::Read) {
                     Ok(child) => {
@@ -159,13 +221,19 @@ impl<'a> Sweep<'a> {
                 }
                 continue;
             }
-            let Some(done) = levels.pop() else { return };
+            let Some(done) = levels.pop() else { return true };
             if let Some(above) = levels.last_mut()
                 && let Err(error) = self.leave(done, above)
             {
-                return self.fail(error);
+                self.fail(error);
+                return false;
             }
         }
+        true
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.control.is_some_and(Control::is_cancelled)
     }
 
     /// Goes up from `done` into `above`, and removes the former there.
@@ -190,7 +258,7 @@ impl<'a> Sweep<'a> {
             let id = sys::stat((&dir).into())?.id;
             let mut subdirs = Vec::new();
             let mut names = Names::new(dir);
-            let (mut files, mut failures) = (0, Vec::new());
+            let mut failures = Vec::new();
             while let Some((bytes, known_dir)) = names.next_name()? {
                 let entry = Name::new(bytes).map_err(io::Error::other)?;
                 if known_dir {
@@ -198,7 +266,13 @@ impl<'a> Sweep<'a> {
                     continue;
                 }
                 match sys::remove_file(names.dir(), &entry) {
-                    Ok(()) => files += 1,
+                    Ok(()) => {
+                        self.removed.files += 1;
+                        let is_due = self.removed.files.is_multiple_of(FILES_PER_CHECK);
+                        if is_due && self.is_cancelled() {
+                            break;
+                        }
+                    }
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
                         subdirs.push(entry)
@@ -206,7 +280,6 @@ impl<'a> Sweep<'a> {
                     Err(error) => failures.push(error),
                 }
             }
-            self.removed.files += files;
             failures.into_iter().for_each(|error| self.fail(error));
             Ok(Level { dir: Some(names.into_dir()), id, name, subdirs })
         };
@@ -245,6 +318,8 @@ fn is_dir(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::IsADirectory || sys::is_not_permitted(error)
 }
 
+/// Files between two looks at the stop signal.
+const FILES_PER_CHECK: u64 = 256;
 /// Directories of one tree that are open at once. Deeper ones are found again through `..`, which is verified.
 const OPEN_LEVELS_MAX: usize = 64;
 

@@ -10,7 +10,7 @@ use blit_core::path::{Name, RelPath};
 use blit_core::spec::{Preserve, Reflink};
 use blit_core::task::{
     Copied, Copy, CopyInto, Dir, List, Listed, Manner, Output, Over, Page, Pick, Place, Placed,
-    Removal, Remove, Removed, Root, Step, Task, What,
+    Removal, Remove, Removed, Root, Step, Survey, Task, What,
 };
 use blit_core::{Error, ErrorKind};
 use tempfile::TempDir;
@@ -144,7 +144,7 @@ impl Sandbox {
     }
 
     pub(crate) fn try_list(&self, dir: Dir, what: What) -> Result<Listed, Error> {
-        match self.run(Task::List(List { dir, what, xattrs: true, leftovers: true }))? {
+        match self.run(Task::List(List { dir, what, xattrs: true, survey: Survey::Leftovers }))? {
             Output::Listed(listed) => Ok(listed),
             other => panic!("{other:?}"),
         }
@@ -160,7 +160,8 @@ impl Sandbox {
     pub(crate) fn meta(&self, below: &str) -> Meta {
         let path = RelPath::new(below.as_bytes()).expect("a valid path");
         let (above, last) = path.split_last().expect("not the root");
-        let listed = self.try_list(Dir::new(&self.root, above), What::One(last)).expect("list");
+        let listed =
+            self.try_list(Dir::new(&self.root, above), What::Names([last].into())).expect("list");
         listed.entries.into_iter().next().expect("it exists").meta
     }
 

@@ -49,6 +49,7 @@ impl ThreadEngine {
     pub fn new(workers: Option<usize>) -> Self {
         // So that all threads see what was true before there were any.
         crate::sys::umask();
+        crate::ahead::files_max();
         let available = || std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             shared: Arc::default(),
@@ -155,10 +156,12 @@ impl Shared {
 impl Job {
     /// Executes the task and says once what became of it, whatever happens inside.
     fn run(self) {
-        let control = self.port.control();
-        let result = catch_unwind(AssertUnwindSafe(|| run(&self.task, control)));
-        let result = result.unwrap_or_else(|panic| Err(broken(&self.task, &*panic)));
-        self.port.done(self.id, result);
+        let Self { id, task, port } = self;
+        let result = catch_unwind(AssertUnwindSafe(|| run(&task, port.control())));
+        let result = result.unwrap_or_else(|panic| Err(broken(&task, &*panic)));
+        // Whoever hears of the end may rely on it that nothing the task named is held any more.
+        drop(task);
+        port.done(id, result);
     }
 }
 
@@ -199,7 +202,7 @@ mod tests {
 
     use blit_core::event::{Event, Seat};
     use blit_core::path::RelPath;
-    use blit_core::task::{Dir, Held, List, Root, Space, What};
+    use blit_core::task::{Dir, Held, List, Root, Space, Survey, What};
 
     use super::*;
     use crate::sandbox::Sandbox;
@@ -258,7 +261,7 @@ mod tests {
             dir: Dir::new(&root, RelPath::root()),
             what: What::Next { after, entries_max: 1 },
             xattrs: false,
-            leftovers: false,
+            survey: Survey::Nothing,
         });
         let error = run(&task, &Control::default()).expect_err("not a position");
         assert_eq!(error.kind, ErrorKind::Internal);

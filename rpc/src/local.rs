@@ -12,15 +12,23 @@ use blit_core::entry::{FileId, Kind, Meta};
 use blit_core::event::{Control, Event, Port, Seat};
 use blit_core::path::{Name, RelPath};
 use blit_core::spec::{SourceItem, Target};
-use blit_core::task::{Dir, List, Listed, Output, Root, Space, SpaceFacts, Task, TaskId, What};
+use blit_core::task::{
+    Dir, List, Listed, Output, Root, Space, SpaceFacts, Survey, Task, TaskId, What,
+};
 use blit_core::{Error, ErrorKind};
+
+/// What paths are looked at with.
+#[derive(Clone, Copy)]
+pub(crate) struct Asker<'a> {
+    pub(crate) engine: &'a dyn Engine,
+    pub(crate) control: &'a Arc<Control>,
+}
 
 /// Local paths and what they are looked at with.
 pub(crate) struct Way<'a> {
     pub(crate) sources: &'a [&'a Local],
     pub(crate) destination: &'a Local,
-    pub(crate) engine: &'a dyn Engine,
-    pub(crate) control: &'a Arc<Control>,
+    pub(crate) asker: Asker<'a>,
 }
 
 /// What the paths mean.
@@ -28,6 +36,8 @@ pub(crate) struct Resolved {
     pub(crate) items: Vec<SourceItem>,
     pub(crate) target: Target,
     pub(crate) facts: SpaceFacts,
+    /// What stands at each source, in the order of the items.
+    pub(crate) metas: Vec<Option<Meta>>,
 }
 
 /// One source and what stands there.
@@ -55,8 +65,8 @@ pub(crate) fn resolve(way: &Way<'_>) -> Result<Resolved, Error> {
     for source in &found {
         check_overlap(way, source, &target, &facts)?;
     }
-    let items = found.into_iter().map(|found| found.item).collect();
-    Ok(Resolved { items, target, facts })
+    let (items, metas) = found.into_iter().map(|found| (found.item, found.meta)).unzip();
+    Ok(Resolved { items, target, facts, metas })
 }
 
 fn find_sources(way: &Way<'_>) -> Result<Vec<Found>, Error> {
@@ -68,11 +78,11 @@ fn find_sources(way: &Way<'_>) -> Result<Vec<Found>, Error> {
     let tasks = items.iter().map(|item| {
         let (dir, what) = match item {
             SourceItem::Contents(dir) => (dir, What::Itself),
-            SourceItem::Entry { parent, name, .. } => (parent, What::One(name.clone())),
+            SourceItem::Entry { parent, name, .. } => (parent, What::Names([name.clone()].into())),
         };
-        Task::List(List { dir: dir.clone(), what, xattrs: false, leftovers: false })
+        Task::List(List { dir: dir.clone(), what, xattrs: false, survey: Survey::Nothing })
     });
-    let answers = ask(way, tasks.collect());
+    let answers = way.asker.ask(tasks.collect());
     let mut missing = None;
     let mut found = Vec::new();
     for (item, answer) in items.into_iter().zip(answers) {
@@ -98,7 +108,7 @@ fn find_sources(way: &Way<'_>) -> Result<Vec<Found>, Error> {
     }
 }
 
-fn source_item(
+pub(crate) fn source_item(
     source: &Local,
     roots: &mut HashMap<PathBuf, Arc<Root>>,
 ) -> Result<SourceItem, Error> {
@@ -116,7 +126,7 @@ fn source_item(
 }
 
 /// The directory above `path` and its last name.
-fn split(path: &Path) -> Result<(&Path, Name), Error> {
+pub(crate) fn split(path: &Path) -> Result<(&Path, Name), Error> {
     let name = path.file_name().map(|name| name.as_encoded_bytes().to_vec());
     let name = Name::new(name.unwrap_or_default())?;
     Ok((path.parent().unwrap_or(Path::new(".")), name))
@@ -137,7 +147,7 @@ fn find_target(
 ) -> Result<(Target, SpaceFacts, Option<Name>), Error> {
     let path = &way.destination.path;
     let as_dir = Root::new(path.clone());
-    let error = match examine(way, Dir::new(&as_dir, RelPath::root()), true) {
+    let error = match way.asker.examine(Dir::new(&as_dir, RelPath::root()), true) {
         Ok(facts) => {
             let target = Target { root: as_dir, path: RelPath::root(), absent: false };
             return Ok((target, facts, None));
@@ -160,7 +170,7 @@ fn find_target(
     let (parent, name) = split(path)?;
     let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
     let root = Root::new(parent);
-    let facts = examine(way, Dir::new(&root, RelPath::root()), true)?;
+    let facts = way.asker.examine(Dir::new(&root, RelPath::root()), true)?;
     if names_a_file {
         return Ok((Target { root, path: RelPath::root(), absent: false }, facts, Some(name)));
     }
@@ -195,13 +205,51 @@ fn check_overlap(
     if facts.ancestors.contains(&meta.id) {
         return overlap(dir, name, "the destination is the source or inside it");
     }
-    let above = examine(way, dir.clone(), false)?.ancestors;
-    match standing {
-        Some(id) if id == meta.id || above.contains(&id) => {
-            overlap(dir, name, "the source is inside its destination")
+    let seen = way.asker.examine(dir.clone(), false)?;
+    if standing.is_some_and(|id| id == meta.id || seen.ancestors.contains(&id)) {
+        return overlap(dir, name, "the source is inside its destination");
+    }
+    // Mounted twice, a place is not above itself; what it is within its file system tells.
+    let target_name = match &source.item {
+        SourceItem::Contents(_) => None,
+        SourceItem::Entry { target_name, .. } => Some(target_name),
+    };
+    let base = canonical(facts, target.path.components());
+    let goes_to = base.map(|(dev, path)| (dev, joined(path, target_name.map(Name::as_bytes))));
+    match (canonical(&seen, name.map(Name::as_bytes).into_iter()), goes_to) {
+        (Some(from), Some(to)) if is_within(&from, &to) || is_within(&to, &from) => {
+            overlap(dir, name, "the source and its destination are one place, mounted twice")
         }
         _ => Ok(()),
     }
+}
+
+/// The place within its file system of what `names` lead to from the examined directory.
+fn canonical<'n>(
+    facts: &SpaceFacts,
+    names: impl Iterator<Item = &'n [u8]>,
+) -> Option<(u64, Vec<u8>)> {
+    let (dev, path) = facts.canonical.clone()?;
+    Some((dev, joined(path, names)))
+}
+
+fn joined<'n>(mut path: Vec<u8>, names: impl IntoIterator<Item = &'n [u8]>) -> Vec<u8> {
+    for name in names {
+        if path.last() != Some(&b'/') {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name);
+    }
+    path
+}
+
+/// Whether `inner` is `outer` or below it.
+fn is_within(inner: &(u64, Vec<u8>), outer: &(u64, Vec<u8>)) -> bool {
+    let below = inner.1.strip_prefix(&outer.1[..]);
+    let is_below = below.is_some_and(|rest| {
+        rest.is_empty() || rest.first() == Some(&b'/') || outer.1.ends_with(b"/")
+    });
+    inner.0 == outer.0 && is_below
 }
 
 /// The directory that stands where an entry would go.
@@ -210,41 +258,51 @@ fn standing(way: &Way<'_>, target: &Target, name: &Name) -> Option<FileId> {
         return None;
     }
     let dir = Dir::new(&target.root, target.path.clone());
-    let what = What::One(name.clone());
-    let list = List { dir, what, xattrs: false, leftovers: false };
-    match ask(way, vec![Task::List(list)]).pop()? {
-        Ok(Output::Listed(listed)) => {
-            let entry = listed.entries.into_iter().next()?;
-            (entry.meta.kind == Kind::Dir).then_some(entry.meta.id)
-        }
-        _ => None,
-    }
+    let meta = way.asker.look(dir, name).ok()??;
+    (meta.kind == Kind::Dir).then_some(meta.id)
 }
 
-fn examine(way: &Way<'_>, dir: Dir, probe_times: bool) -> Result<SpaceFacts, Error> {
-    match ask(way, vec![Task::Space(Space { dir, probe_times })]).pop() {
-        Some(Ok(Output::Space(facts))) => Ok(facts),
-        Some(Err(error)) => Err(error),
-        _ => Err(Error::new(ErrorKind::Internal, "examine", b"")),
-    }
-}
-
-/// Runs tasks and waits for all of them; the answers come in the order of the tasks.
-fn ask(way: &Way<'_>, tasks: Vec<Task>) -> Vec<Result<Output, Error>> {
-    let (sender, inbox) = channel();
-    let port = Port::new(Seat(0), sender, Arc::clone(way.control));
-    let count = tasks.len();
-    let mut answers: Vec<Option<Result<Output, Error>>> = Vec::new();
-    answers.resize_with(count, || None);
-    way.engine.submit((0..).map(TaskId).zip(tasks).collect(), &port);
-    drop(port);
-    for (_, event) in inbox.iter().take(count) {
-        if let Event::Done(id, result) = event
-            && let Some(slot) = usize::try_from(id.0).ok().and_then(|at| answers.get_mut(at))
-        {
-            *slot = Some(result);
+impl Asker<'_> {
+    /// What is known of the directory `dir` and its file system.
+    pub(crate) fn examine(&self, dir: Dir, probe_times: bool) -> Result<SpaceFacts, Error> {
+        match self.ask(vec![Task::Space(Space { dir, probe_times })]).pop() {
+            Some(Ok(Output::Space(facts))) => Ok(facts),
+            Some(Err(error)) => Err(error),
+            _ => Err(Error::new(ErrorKind::Internal, "examine", b"")),
         }
     }
-    let unanswered = || Err(Error::new(ErrorKind::Internal, "run task", b""));
-    answers.into_iter().map(|answer| answer.unwrap_or_else(unanswered)).collect()
+
+    /// What stands at `name` in `dir`, if anything does.
+    pub(crate) fn look(&self, dir: Dir, name: &Name) -> Result<Option<Meta>, Error> {
+        let what = What::Names([name.clone()].into());
+        let list = List { dir, what, xattrs: false, survey: Survey::Nothing };
+        match self.ask(vec![Task::List(list)]).pop() {
+            Some(Ok(Output::Listed(mut listed))) => match listed.failures.pop() {
+                Some(error) => Err(error),
+                None => Ok(listed.entries.pop().map(|entry| entry.meta)),
+            },
+            Some(Err(error)) => Err(error),
+            _ => Err(Error::new(ErrorKind::Internal, "examine", b"")),
+        }
+    }
+
+    /// Runs tasks and waits for all of them; the answers come in the order of the tasks.
+    pub(crate) fn ask(&self, tasks: Vec<Task>) -> Vec<Result<Output, Error>> {
+        let (sender, inbox) = channel();
+        let port = Port::new(Seat(0), sender, Arc::clone(self.control));
+        let count = tasks.len();
+        let mut answers: Vec<Option<Result<Output, Error>>> = Vec::new();
+        answers.resize_with(count, || None);
+        self.engine.submit((0..).map(TaskId).zip(tasks).collect(), &port);
+        drop(port);
+        for (_, event) in inbox.iter().take(count) {
+            if let Event::Done(id, result) = event
+                && let Some(slot) = usize::try_from(id.0).ok().and_then(|at| answers.get_mut(at))
+            {
+                *slot = Some(result);
+            }
+        }
+        let unanswered = || Err(Error::new(ErrorKind::Internal, "run task", b""));
+        answers.into_iter().map(|answer| answer.unwrap_or_else(unanswered)).collect()
+    }
 }

@@ -8,11 +8,12 @@ use blit_core::engine::Engine;
 use blit_core::event::{Control, Seat};
 use blit_core::link::pair;
 use blit_core::session::Session;
-use blit_core::spec::TransferSpec;
-use blit_core::summary::{Change, Summary};
+use blit_core::spec::{TransferSpec, Verb};
+use blit_core::summary::{Notice, Summary};
 use blit_core::{Error, ErrorKind};
 
-use crate::local;
+use crate::local::{self, Asker, Way};
+use crate::rename;
 
 /// A transfer as the user asked for it.
 #[derive(Clone, Debug)]
@@ -37,7 +38,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    fn failed(error: Error) -> Self {
+    pub(crate) fn failed(error: Error) -> Self {
         Self { summary: Summary::default(), error: Some(error) }
     }
 
@@ -53,19 +54,20 @@ pub fn run(
     request: &Request,
     engine: &dyn Engine,
     control: &Arc<Control>,
-    observe: &mut dyn FnMut(Change),
+    observe: &mut dyn FnMut(Notice),
 ) -> Outcome {
     let sources: Result<Vec<&Local>, Error> = request.sources.iter().map(only_local).collect();
     match sources.and_then(|sources| Ok((sources, only_local(&request.destination)?))) {
         Ok((sources, destination)) => {
-            let way = local::Way { sources: &sources, destination, engine, control };
+            let asker = Asker { engine, control };
+            let way = Way { sources: &sources, destination, asker };
             run_local(request, &way, observe)
         }
         Err(error) => Outcome::failed(error),
     }
 }
 
-fn only_local(endpoint: &Endpoint) -> Result<&Local, Error> {
+pub(crate) fn only_local(endpoint: &Endpoint) -> Result<&Local, Error> {
     match endpoint {
         Endpoint::Local(local) => Ok(local),
         Endpoint::Remote(remote) => {
@@ -76,25 +78,48 @@ fn only_local(endpoint: &Endpoint) -> Result<&Local, Error> {
 }
 
 /// Both roles in this process.
-fn run_local(request: &Request, way: &local::Way<'_>, observe: &mut dyn FnMut(Change)) -> Outcome {
-    let resolved = match local::resolve(way) {
+fn run_local(request: &Request, way: &Way<'_>, observe: &mut dyn FnMut(Notice)) -> Outcome {
+    let mut resolved = match local::resolve(way) {
         Ok(resolved) => resolved,
         Err(error) => return Outcome::failed(error),
     };
-    let (spec, limits) = (request.spec, way.engine.limits());
-    let mut drive = Drive::new(way.engine, way.control);
-    if let Some(seconds) = request.stall_timeout_s {
+    let spec = &request.spec;
+    let mut done = Summary::default();
+    if spec.verb == Verb::Move {
+        done = rename::rename(way, &mut resolved, spec, observe);
+        if resolved.items.is_empty() {
+            return Outcome { summary: done, error: None };
+        }
+    }
+    let limits = way.asker.engine.limits();
+    let source = Session::source(resolved.items, spec.clone(), limits);
+    let destination = Session::destination(resolved.target, &resolved.facts, spec.clone(), limits);
+    let mut outcome = run_pair(&way.asker, (source, destination), request.stall_timeout_s, observe);
+    outcome.summary.renamed = done.renamed;
+    outcome.summary.add(&done);
+    outcome
+}
+
+/// Runs two sessions in this process.
+pub(crate) fn run_pair(
+    asker: &Asker<'_>,
+    (source, destination): (Session, Session),
+    stall_timeout_s: Option<u32>,
+    observe: &mut dyn FnMut(Notice),
+) -> Outcome {
+    let mut drive = Drive::new(asker.engine, asker.control);
+    if let Some(seconds) = stall_timeout_s {
         drive.limit_stall(seconds);
     }
     let (at_source, at_destination) = pair(&drive.port(SOURCE), &drive.port(DESTINATION));
-    let source = Session::source(resolved.items, spec, limits);
     drive.add(source, Box::new(at_source));
-    let destination = Session::destination(resolved.target, &resolved.facts, spec, limits);
     drive.add(destination, Box::new(at_destination));
     let stalled = drive.run(observe).err();
     let [source, destination] = [drive.session(SOURCE), drive.session(DESTINATION)];
     let errors = [stalled.as_ref(), destination.error(), source.error()];
-    Outcome { summary: destination.summary().clone(), error: cause(errors) }
+    let mut summary = destination.summary().clone();
+    summary.add(source.summary());
+    Outcome { summary, error: cause(errors) }
 }
 
 /// The error that explains the others: what was interrupted because of it says only that.

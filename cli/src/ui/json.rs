@@ -1,23 +1,54 @@
-//! The summary for programs: docs/summary.schema.json. It must not know where it is printed.
+//! What programs read: the object of docs/summary.schema.json, and the events of --progress=json.
+//! It must not know where these are printed.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use blit_core::Error;
+use blit_core::entry::{Entry, Kind};
+use blit_core::event::Progress;
+use blit_core::summary::Change;
+use blit_core::task::SpaceFacts;
 use serde::Serialize;
 
 use super::{Ended, Telling};
+use crate::commands::Sum;
 use crate::report;
 
-/// Writes `ended` as one object on one line.
-pub(super) fn write(out: &mut impl Write, ended: &Ended<'_>, telling: &Telling) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &Object::new(ended, telling))?;
-    writeln!(out)
+/// The one object, written piece by piece, since its rows may be many.
+#[derive(Debug, Default)]
+pub(super) struct Object {
+    rows: u64,
 }
 
-/// What the schema calls the object; it grows by new keys only, else `schema` is raised.
+impl Object {
+    /// Writes one more row.
+    pub(super) fn row(&mut self, out: &mut impl Write, row: &Row) -> io::Result<()> {
+        out.write_all(if self.rows == 0 { b"{\"rows\":[" } else { b"," })?;
+        self.rows += 1;
+        Ok(serde_json::to_writer(out, row)?)
+    }
+
+    /// Writes the rest, and the end of the line.
+    pub(super) fn end(
+        &self,
+        out: &mut impl Write,
+        ended: &Ended<'_>,
+        telling: &Telling,
+    ) -> io::Result<()> {
+        if self.rows == 0 {
+            out.write_all(b"{\"rows\":[")?;
+        }
+        let rest = serde_json::to_string(&Rest::new(ended, telling))?;
+        // The rest is an object of its own; without its brace it goes on where the rows end.
+        writeln!(out, "],{}", rest.trim_start_matches('{'))
+    }
+}
+
+/// What the schema calls the object, without its rows; it grows by new keys only, else `schema` is raised.
 #[derive(Serialize)]
-struct Object<'a> {
+struct Rest<'a> {
     schema: u32,
     blit: &'static str,
     verb: &'static str,
@@ -36,22 +67,26 @@ struct Object<'a> {
     repaired: u64,
     same: u64,
     skipped: u64,
+    standing: u64,
+    renamed: u64,
+    removed: u64,
     leftovers: u64,
     vanished: u64,
     failed: u64,
     failures: Vec<Fault>,
     lost: Vec<Loss>,
+    unmatched: &'a [String],
     error: Option<Fault>,
 }
 
-impl<'a> Object<'a> {
+impl<'a> Rest<'a> {
     fn new(ended: &Ended<'a>, telling: &Telling) -> Self {
         let summary = &ended.outcome.summary;
         let lost = summary.lost.iter();
         Self {
             schema: SCHEMA,
             blit: env!("CARGO_PKG_VERSION"),
-            verb: "copy",
+            verb: telling.verb.word(),
             dry_run: telling.dry_run,
             status: ended.exit().word(),
             exit_code: ended.exit().code(),
@@ -67,6 +102,9 @@ impl<'a> Object<'a> {
             repaired: summary.repaired,
             same: summary.same,
             skipped: summary.skipped,
+            standing: summary.standing,
+            renamed: summary.renamed,
+            removed: summary.removed,
             leftovers: summary.leftovers,
             vanished: summary.vanished,
             failed: summary.failed,
@@ -77,7 +115,119 @@ impl<'a> Object<'a> {
                     entries: *entries,
                 })
                 .collect(),
+            unmatched: ended.unmatched,
             error: ended.outcome.error.as_ref().map(Fault::new),
+        }
+    }
+}
+
+/// One line of a table: an entry, a change, a sum or a file system. What it does not have is left out.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Row {
+    #[serde(flatten)]
+    path: Path,
+    #[serde(flatten)]
+    what: What,
+}
+
+/// What a row tells of its path.
+#[derive(Debug, Default, Serialize)]
+#[serde(untagged)]
+enum What {
+    #[default]
+    Nothing,
+    Change {
+        action: &'static str,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        metadata: Vec<&'static str>,
+    },
+    Entry {
+        kind: &'static str,
+        mode: String,
+        uid: u32,
+        gid: u32,
+        links: u32,
+        bytes: u64,
+        allocated: u64,
+        modified: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        target: Option<String>,
+    },
+    Sum {
+        entries: u64,
+        bytes: u64,
+        allocated: u64,
+    },
+    Space {
+        total: u64,
+        available: u64,
+    },
+}
+
+impl Row {
+    /// What was done to an entry.
+    pub(super) fn change(change: &Change) -> Self {
+        let action = report::action_code(change.action).1;
+        let metadata = report::metadata_words(change.metadata);
+        Self { path: Path::new(&change.path), what: What::Change { action, metadata } }
+    }
+
+    /// An entry of a directory.
+    pub(super) fn entry(path: &[u8], entry: &Entry) -> Self {
+        let meta = &entry.meta;
+        let target = meta.target.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        let what = What::Entry {
+            kind: kind_word(meta.kind),
+            mode: format!("{:04o}", meta.mode),
+            uid: meta.uid,
+            gid: meta.gid,
+            links: meta.nlink,
+            bytes: meta.size,
+            allocated: meta.allocated,
+            modified: super::quantity::timestamp(meta.mtime),
+            target,
+        };
+        Self { path: Path::new(path), what }
+    }
+
+    /// What is below a directory.
+    pub(super) fn sum(sum: &Sum) -> Self {
+        let Sum { entries, bytes, allocated, .. } = *sum;
+        Self { path: Path::new(&sum.path), what: What::Sum { entries, bytes, allocated } }
+    }
+
+    /// The room of a file system.
+    pub(super) fn space(path: &[u8], facts: &SpaceFacts) -> Self {
+        let what = What::Space { total: facts.total, available: facts.available };
+        Self { path: Path::new(path), what }
+    }
+}
+
+fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::File => "file",
+        Kind::Dir => "dir",
+        Kind::Symlink => "symlink",
+        Kind::Fifo => "fifo",
+        Kind::Socket => "socket",
+        Kind::CharDevice => "char_device",
+        Kind::BlockDevice => "block_device",
+    }
+}
+
+/// A path as text, and exactly where it is none.
+#[derive(Debug, Default, Serialize)]
+struct Path {
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_hex: Option<String>,
+}
+
+impl Path {
+    fn new(bytes: &[u8]) -> Self {
+        Self {
+            path: String::from_utf8_lossy(bytes).into_owned(),
+            path_hex: std::str::from_utf8(bytes).is_err().then(|| hex(bytes)),
         }
     }
 }
@@ -87,9 +237,8 @@ impl<'a> Object<'a> {
 struct Fault {
     kind: &'static str,
     op: &'static str,
-    path: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path_hex: Option<String>,
+    #[serde(flatten)]
+    path: Path,
     reason: String,
 }
 
@@ -98,8 +247,7 @@ impl Fault {
         Self {
             kind: report::kind_word(error.kind),
             op: error.op,
-            path: String::from_utf8_lossy(&error.path).into_owned(),
-            path_hex: std::str::from_utf8(&error.path).is_err().then(|| hex(&error.path)),
+            path: Path::new(&error.path),
             reason: error.reason(),
         }
     }
@@ -110,6 +258,77 @@ impl Fault {
 struct Loss {
     what: &'static str,
     entries: u64,
+}
+
+/// What happens during a run.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Event {
+    Progress {
+        seconds: f64,
+        entries: u64,
+        bytes: u64,
+        entries_known: u64,
+        bytes_known: u64,
+        scanned: bool,
+    },
+    Change {
+        #[serde(flatten)]
+        row: Row,
+    },
+    Failure {
+        #[serde(flatten)]
+        fault: Fault,
+    },
+    Error {
+        #[serde(flatten)]
+        fault: Fault,
+    },
+    End {
+        seconds: f64,
+        status: &'static str,
+        exit_code: i32,
+    },
+}
+
+/// How far a run is, as an event.
+pub(super) fn progress_event(progress: Progress, elapsed: Duration) -> String {
+    line(&Event::Progress {
+        seconds: elapsed.as_secs_f64(),
+        entries: progress.files,
+        bytes: progress.bytes,
+        entries_known: progress.files_known,
+        bytes_known: progress.bytes_known,
+        scanned: progress.scanned,
+    })
+}
+
+/// One change, as an event.
+pub(super) fn change_event(change: &Change) -> String {
+    line(&Event::Change { row: Row::change(change) })
+}
+
+/// The errors and the end of a run, as events.
+pub(super) fn end_events(ended: &Ended<'_>) -> String {
+    let fault = |error: &Error| Fault::new(error);
+    let failures = ended.outcome.summary.failures.iter();
+    let mut text: String =
+        failures.map(|error| line(&Event::Failure { fault: fault(error) })).collect();
+    if let Some(error) = &ended.outcome.error {
+        text += &line(&Event::Error { fault: fault(error) });
+    }
+    text += &line(&Event::End {
+        seconds: ended.elapsed.as_secs_f64(),
+        status: ended.exit().word(),
+        exit_code: ended.exit().code(),
+    });
+    text
+}
+
+fn line(event: &Event) -> String {
+    let mut text = serde_json::to_string(event).expect("events are made of text and numbers");
+    text.push('\n');
+    text
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -125,6 +344,7 @@ const SCHEMA: u32 = 1;
 #[cfg(test)]
 mod tests {
     use blit_core::ErrorKind;
+    use blit_core::summary::Action;
 
     use super::*;
 
@@ -139,5 +359,19 @@ mod tests {
             r#"{"kind":"io","op":"read","path":"a\n�","path_hex":"610aff","reason":"input/output error"}"#
         );
         assert!(!text("ä".as_bytes()).contains("path_hex"));
+    }
+
+    #[test]
+    fn an_event_is_one_line() {
+        let change = Change::new(Action::Copied, b"a\nb".to_vec());
+        assert_eq!(
+            change_event(&change),
+            "{\"event\":\"change\",\"path\":\"a\\nb\",\"action\":\"copied\"}\n"
+        );
+        assert_eq!(
+            progress_event(Progress::default(), Duration::ZERO),
+            "{\"event\":\"progress\",\"seconds\":0.0,\"entries\":0,\"bytes\":0,\"entries_known\":0,\
+             \"bytes_known\":0,\"scanned\":false}\n"
+        );
     }
 }

@@ -1,11 +1,12 @@
 //! The progress line. It must not count anything itself: it shows what the run knows of itself.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use blit_core::event::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::json;
 use super::quantity::{clock, count, size};
 use crate::args::When;
 
@@ -26,6 +27,8 @@ enum Shape {
     Terminal(ProgressBar),
     /// A new line each time: a file or a pipe.
     Lines,
+    /// The same for programs.
+    Events,
 }
 
 impl Line {
@@ -34,6 +37,7 @@ impl Line {
         let is_terminal = io::stderr().is_terminal();
         let shape = match when {
             When::Never => Shape::Hidden,
+            When::Json => Shape::Events,
             When::Auto | When::Always if is_terminal => Shape::Terminal(bar()),
             When::Auto => Shape::Hidden,
             When::Always => Shape::Lines,
@@ -45,7 +49,7 @@ impl Line {
     pub(crate) fn bar(&self) -> Option<ProgressBar> {
         match &self.shape {
             Shape::Terminal(bar) => Some(bar.clone()),
-            Shape::Hidden | Shape::Lines => None,
+            Shape::Hidden | Shape::Lines | Shape::Events => None,
         }
     }
 
@@ -55,18 +59,20 @@ impl Line {
             (Shape::Hidden, _) => return,
             (_, None) => QUIET_AT_FIRST,
             (Shape::Terminal(_), Some(at)) => at + REDRAW_EVERY,
-            (Shape::Lines, Some(at)) => at + LINE_EVERY,
+            (Shape::Lines | Shape::Events, Some(at)) => at + LINE_EVERY,
         };
         if elapsed < due {
             return;
         }
         self.shown_at = Some(elapsed);
+        if matches!(self.shape, Shape::Events) {
+            return super::tell(&json::progress_event(progress, elapsed));
+        }
         let text = self.meter.line(progress, elapsed);
         match &self.shape {
-            Shape::Hidden => {}
+            Shape::Hidden | Shape::Events => {}
             Shape::Terminal(bar) => bar.set_message(text),
-            // Nobody could be told that standard error cannot be written.
-            Shape::Lines => drop(writeln!(io::stderr().lock(), "{text}")),
+            Shape::Lines => super::tell(&format!("{text}\n")),
         }
     }
 

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use blit_core::entry::Time;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 /// A count with its thousands apart: `53 212`.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -68,6 +72,24 @@ pub(super) fn clock(seconds: u64) -> String {
     }
 }
 
+/// A moment as programs read it: RFC 3339 in UTC, with all its digits.
+pub(super) fn timestamp(time: Time) -> String {
+    moment(time).map_or_else(|| format!("@{}", time.secs), |moment| format!("{moment:.9}"))
+}
+
+/// A moment as people read it, in their own zone: `2026-01-31 12:00:00`.
+pub(super) fn date(time: Time, zone: &TimeZone) -> String {
+    let shown = moment(time)
+        .map(|moment| moment.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string());
+    shown.unwrap_or_else(|| format!("@{}", time.secs))
+}
+
+/// A file system may hold times that no calendar does.
+fn moment(time: Time) -> Option<Timestamp> {
+    let nanos = i32::try_from(time.nanos).ok()?;
+    Timestamp::new(time.secs, nanos).ok()
+}
+
 const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
 #[cfg(test)]
@@ -104,6 +126,14 @@ mod tests {
     fn rates_of_an_instant_are_no_division_by_zero() {
         assert_eq!(rate(1024, Duration::ZERO), "1000.0 KiB/s");
         assert_eq!(rate(2 << 20, Duration::from_secs(2)), "1.0 MiB/s");
+    }
+
+    #[test]
+    fn moments_are_dates_where_the_calendar_has_them() {
+        let time = Time { secs: -1, nanos: 5 };
+        assert_eq!(timestamp(time), "1969-12-31T23:59:59.000000005Z");
+        assert_eq!(date(time, &TimeZone::UTC), "1969-12-31 23:59:59");
+        assert_eq!(timestamp(Time { secs: i64::MAX, nanos: 0 }), "@9223372036854775807");
     }
 
     #[test]

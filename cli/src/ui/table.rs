@@ -7,6 +7,7 @@ use blit_core::summary::Summary;
 
 use super::quantity::{count, counted, elapsed, rate, size};
 use super::{Ended, Telling};
+use crate::options::Verb;
 use crate::report;
 
 /// Writes what `ended` did: one line always, further ones only where there is something to say.
@@ -19,13 +20,31 @@ pub(super) fn write(out: &mut impl Write, ended: &Ended<'_>, telling: &Telling) 
 }
 
 fn headline(ended: &Ended<'_>, telling: &Telling) -> String {
-    let summary = &ended.outcome.summary;
     let mut line = match &ended.outcome.error {
         Some(_) => format!("{}: ", ended.exit().word()),
         None => String::new(),
     };
-    line += if telling.dry_run { "would copy " } else { "copied " };
-    line += &counted(summary.files, "file");
+    line += &match telling.verb {
+        Verb::Check => compared(ended),
+        Verb::Rm => removed(ended, telling),
+        _ => transferred(ended, telling),
+    };
+    line
+}
+
+fn transferred(ended: &Ended<'_>, telling: &Telling) -> String {
+    let summary = &ended.outcome.summary;
+    let (done, would) = match telling.verb {
+        Verb::Mirror => ("mirrored ", "would mirror "),
+        Verb::Move => ("moved ", "would move "),
+        _ => ("copied ", "would copy "),
+    };
+    let mut line = String::from(if telling.dry_run { would } else { done });
+    if summary.files == 0 && summary.renamed > 0 {
+        line += &format!("{} by renaming", counted(summary.renamed, "entry"));
+    } else {
+        line += &counted(summary.files, "file");
+    }
     if summary.files > 0 {
         line += &format!(", {}", size(summary.bytes));
     }
@@ -35,37 +54,60 @@ fn headline(ended: &Ended<'_>, telling: &Telling) -> String {
             line += &format!(" ({})", rate(summary.bytes, ended.elapsed));
         }
     }
-    for (number, word) in [
+    let renamed = if summary.files > 0 { summary.renamed } else { 0 };
+    // What a move removes has only changed its place.
+    let removed = if telling.verb == Verb::Mirror { summary.removed } else { 0 };
+    line + &parts(&[
+        (renamed, "renamed"),
         (summary.same, "unchanged"),
         (summary.repaired, "metadata repaired"),
+        (removed, if telling.dry_run { "would be removed" } else { "removed" }),
         (summary.failed, "failed"),
-    ] {
-        if number > 0 {
-            line += &format!("; {} {word}", count(number));
-        }
-    }
+    ])
+}
+
+fn compared(ended: &Ended<'_>) -> String {
+    let summary = &ended.outcome.summary;
+    let differ = report::differences(summary);
+    let word = match (differ, summary.failed) {
+        (0, 0) => "the same",
+        (0, _) => "no difference found",
+        _ => "different",
+    };
+    let entries = counted(summary.entries, "entry");
+    let mut line = format!("{word}: {entries} compared in {}", elapsed(ended.elapsed));
+    line += &parts(&[
+        (differ - summary.repaired - summary.removed, "missing or different"),
+        (summary.repaired, "with other metadata"),
+        (summary.removed, "only in B"),
+        (summary.failed, "could not be compared"),
+    ]);
     line
+}
+
+fn removed(ended: &Ended<'_>, telling: &Telling) -> String {
+    let summary = &ended.outcome.summary;
+    let entries = counted(summary.removed, "entry");
+    let mut line = match telling.dry_run {
+        true => format!("would remove {entries}"),
+        false => format!("removed {entries} in {}", elapsed(ended.elapsed)),
+    };
+    line += &parts(&[(summary.failed, "failed")]);
+    line
+}
+
+fn parts(parts: &[(u64, &str)]) -> String {
+    let told = parts.iter().filter(|(number, _)| *number > 0);
+    told.map(|(number, word)| format!("; {} {word}", count(*number))).collect()
 }
 
 fn details(summary: &Summary, telling: &Telling) -> Vec<String> {
     let mut lines = Vec::new();
-    let made: Vec<String> = [
-        (summary.dirs, "directory"),
-        (summary.nodes, "symbolic link or special file"),
-        (summary.links, "hard link"),
-    ]
-    .into_iter()
-    .filter(|(number, _)| *number > 0)
-    .map(|(number, noun)| match noun {
-        "symbolic link or special file" if number > 1 => {
-            format!("{} symbolic links and special files", count(number))
-        }
-        _ => counted(number, noun),
-    })
-    .collect();
     let (create, remove) =
         if telling.dry_run { ("would create", "would remove") } else { ("created", "removed") };
-    if !made.is_empty() {
+    let made = made(summary);
+    // A check counts these among the differences.
+    if !made.is_empty() && telling.verb != Verb::Check {
         lines.push(format!("{create} {}", made.join(", ")));
     }
     if summary.bytes_cloned > 0 {
@@ -90,6 +132,23 @@ fn details(summary: &Summary, telling: &Telling) -> Vec<String> {
     lines
 }
 
+/// What was made beside files.
+fn made(summary: &Summary) -> Vec<String> {
+    let nodes = match summary.nodes {
+        1 => "1 symbolic link or special file".to_owned(),
+        number => format!("{} symbolic links and special files", count(number)),
+    };
+    [
+        (summary.dirs, counted(summary.dirs, "directory")),
+        (summary.nodes, nodes),
+        (summary.links, counted(summary.links, "hard link")),
+    ]
+    .into_iter()
+    .filter(|(number, _)| *number > 0)
+    .map(|(_, text)| text)
+    .collect()
+}
+
 /// In a shorter run, the start of the process is most of what would be measured.
 const RATE_COUNTS_FROM: Duration = Duration::from_millis(100);
 
@@ -102,14 +161,30 @@ mod tests {
 
     use super::*;
     use crate::args::When;
-    use crate::options::Ending;
+    use crate::options::{Changes, Ending};
 
     fn shown(summary: Summary, error: Option<ErrorKind>, dry_run: bool) -> String {
+        told(Verb::Copy, summary, error, dry_run)
+    }
+
+    fn told(verb: Verb, summary: Summary, error: Option<ErrorKind>, dry_run: bool) -> String {
         let error = error.map(|kind| Error::new(kind, "write", b"a"));
         let outcome = Outcome { summary, error };
-        let ended = Ended { outcome: &outcome, engine: "", elapsed: Duration::from_millis(2100) };
-        let telling =
-            Telling { ending: Ending::Text, changes: false, dry_run, progress: When::Never };
+        let ended = Ended {
+            outcome: &outcome,
+            verb,
+            engine: "",
+            unmatched: &[],
+            elapsed: Duration::from_millis(2100),
+        };
+        let telling = Telling {
+            verb,
+            ending: Ending::Text,
+            changes: Changes::Hidden,
+            dry_run,
+            progress: When::Never,
+            log_file: None,
+        };
         let mut out = Vec::new();
         write(&mut out, &ended, &telling).expect("memory takes everything");
         String::from_utf8(out).expect("text")
@@ -163,5 +238,23 @@ mod tests {
             shown(summary, Some(ErrorKind::Interrupted), false),
             "interrupted: copied 1 file, 10 B in 2.1 s (4 B/s)\n"
         );
+    }
+    #[test]
+    fn each_verb_has_its_own_words() {
+        let summary = Summary { entries: 9, renamed: 2, removed: 3, ..Summary::default() };
+        for (verb, dry_run, text) in [
+            (Verb::Move, false, "moved 2 entries by renaming in 2.1 s\n"),
+            (Verb::Rm, false, "removed 3 entries in 2.1 s\n"),
+            (Verb::Rm, true, "would remove 3 entries\n"),
+            (Verb::Check, true, "different: 9 entries compared in 2.1 s; 3 only in B\n"),
+        ] {
+            assert_eq!(told(verb, summary.clone(), None, dry_run), text);
+        }
+        let summary = Summary { files: 1, bytes: 5, removed: 3, ..Summary::default() };
+        assert_eq!(
+            told(Verb::Mirror, summary.clone(), None, true),
+            "would mirror 1 file, 5 B; 3 would be removed\n"
+        );
+        assert_eq!(told(Verb::Move, summary, None, false), "moved 1 file, 5 B in 2.1 s (2 B/s)\n");
     }
 }

@@ -14,6 +14,17 @@ fn help_is_as_it_was_reviewed() {
         ("top", &["--help"][..]),
         ("copy_long", &["copy", "--help"]),
         ("copy_short", &["copy", "-h"]),
+        ("mirror_long", &["mirror", "--help"]),
+        ("mirror_short", &["mirror", "-h"]),
+        ("move_long", &["move", "--help"]),
+        ("check_long", &["check", "--help"]),
+        ("list", &["list", "--help"]),
+        ("find", &["find", "--help"]),
+        ("du", &["du", "--help"]),
+        ("df", &["df", "--help"]),
+        ("rm", &["rm", "--help"]),
+        ("completions", &["completions", "--help"]),
+        ("man", &["man", "--help"]),
     ] {
         let run = said(args).code(0);
         assert_eq!(run.stderr, "");
@@ -58,6 +69,8 @@ fn words_that_make_no_sense_are_a_usage_error() {
 #[test]
 fn a_source_without_a_destination_gets_an_answer_that_helps() {
     said(&["copy", "photos"]).code(2).says("the destination is missing: blit copy photos DST");
+    said(&["move", "photos"]).code(2).says("the destination is missing: blit move photos DST");
+    said(&["mirror", "photos"]).code(2).says("<DST>");
 }
 
 #[test]

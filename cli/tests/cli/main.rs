@@ -3,7 +3,20 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::panic, reason = "a test fails by panicking")]
 
+mod check;
+mod completions;
 mod copy;
+mod df;
+mod du;
+mod filter;
+mod find;
 mod help;
+mod list;
+mod man;
+mod mirror;
+mod r#move;
+mod output;
 mod privileged;
+mod rm;
 mod support;
+mod switches;

@@ -117,6 +117,43 @@ on_every_engine! {
         assert!(!names.iter().any(|name| name.windows(6).any(|part| part == b".blit-")), "{names:?}");
     }
 
+    fn privileged_other_file_systems_are_not_entered_unless_they_may(sandbox) {
+        if !sandbox.can(Capability::Mount) {
+            return;
+        }
+        sandbox.make(&[file("src/a", "x"), file("dst/inner/extra", "x")]);
+        let mount = Mount::new(sandbox, "src/inner", "ext4", 20);
+        fs::write(mount.path("b"), "x").expect("room for it");
+        let filter = ["--exclude", "*.img", "--exclude", "lost+found"];
+        let args = |verb: &[&'static str]| [verb, &filter[..]].concat();
+        sandbox.blit(&args(&["mirror", "--yes", "-x", "src/", "dst"])).code(0);
+        assert!(sandbox.exists("dst/a") && !sandbox.exists("dst/inner/b"));
+        assert!(sandbox.exists("dst/inner/extra"), "what was not looked at protects what is there");
+        let found = |args: &[&str]| sandbox.blit(args).code(0).stdout;
+        assert!(!found(&args(&["find", "-x", "src"])).contains("inner/b"));
+        assert!(found(&args(&["find", "src"])).contains("src/inner/b"));
+        assert!(found(&["du", "-x", "src"]) != found(&["du", "src"]));
+        sandbox.blit(&args(&["mirror", "--yes", "src/", "dst"])).code(0);
+        assert!(sandbox.exists("dst/inner/b") && !sandbox.exists("dst/inner/extra"));
+        sandbox.blit(&["rm", "--yes", "-r", "src/inner"]).code(2).says("root of a file system");
+        assert!(mount.path("b").exists());
+    }
+
+    fn privileged_a_full_disk_ends_a_move_and_loses_nothing(sandbox) {
+        if !sandbox.can(Capability::Mount) {
+            return;
+        }
+        let mount = Mount::new(sandbox, "disk", "ext4", 40);
+        let files: Vec<_> = (0..20).map(|n| file(format!("src/{n}"), vec![9; 4 << 20])).collect();
+        sandbox.make(&files);
+        sandbox.blit(&[Path::new("move"), Path::new("src"), &mount.path("")]).code(4).says("no space left");
+        for n in 0..20 {
+            let (here, there) = (sandbox.path(format!("src/{n}")), mount.path(&format!("src/{n}")));
+            let whole = |path: &Path| path.metadata().is_ok_and(|meta| meta.len() == 4 << 20);
+            assert!(whole(&here) || whole(&there), "{n} is lost");
+        }
+    }
+
     fn privileged_a_read_only_disk_ends_the_run(sandbox) {
         if !sandbox.can(Capability::Mount) {
             return;

@@ -2,8 +2,10 @@
 
 pub(crate) mod compare;
 pub(crate) mod mount;
+pub(crate) mod random;
 pub(crate) mod sandbox;
 pub(crate) mod schema;
+pub(crate) mod terminal;
 pub(crate) mod tree;
 
 /// Makes each function a test on every engine. It gets the sandbox by reference.

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::{Control, Event, Port, Progress, Seat};
 use crate::link::Link;
 use crate::session::{Actions, Session};
-use crate::summary::Change;
+use crate::summary::Notice;
 
 /// Sessions of one process, their engine and their links.
 pub struct Drive<'a> {
@@ -63,7 +63,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Lets every session begin.
-    pub fn start(&mut self, observe: &mut dyn FnMut(Change)) {
+    pub fn start(&mut self, observe: &mut dyn FnMut(Notice)) {
         for index in 0..self.seats.len() {
             let seated = &mut self.seats[index];
             seated.session.start(&mut seated.actions);
@@ -72,7 +72,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Hands the next event over, if one has come; says whether one had.
-    pub fn step(&mut self, observe: &mut dyn FnMut(Change)) -> bool {
+    pub fn step(&mut self, observe: &mut dyn FnMut(Notice)) -> bool {
         match self.inbox.try_recv() {
             Ok((seat, event)) => {
                 self.hand_over(seat, event);
@@ -84,7 +84,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Ends every session for `error` as soon as its running tasks have ended.
-    pub fn abort(&mut self, error: &Error, observe: &mut dyn FnMut(Change)) {
+    pub fn abort(&mut self, error: &Error, observe: &mut dyn FnMut(Notice)) {
         for seated in &mut self.seats {
             seated.session.abort(error.clone(), &mut seated.actions);
         }
@@ -100,7 +100,7 @@ impl<'a> Drive<'a> {
     ///
     /// # Errors
     /// `Stalled`, with the operation and the path that hang: then tasks are still running.
-    pub fn run(&mut self, observe: &mut dyn FnMut(Change)) -> Result<(), Error> {
+    pub fn run(&mut self, observe: &mut dyn FnMut(Notice)) -> Result<(), Error> {
         self.start(observe);
         let mut stall = Stall::default();
         while !self.is_ended() {
@@ -151,7 +151,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Does what the sessions want done.
-    fn act(&mut self, observe: &mut dyn FnMut(Change)) {
+    fn act(&mut self, observe: &mut dyn FnMut(Notice)) {
         for seated in &mut self.seats {
             let actions = std::mem::take(&mut seated.actions);
             self.control.settle(actions.settled.0, actions.settled.1);
@@ -162,7 +162,8 @@ impl<'a> Drive<'a> {
             for frame in actions.frames {
                 seated.link.send(frame);
             }
-            actions.changes.into_iter().for_each(&mut *observe);
+            actions.changes.into_iter().map(Notice::Change).for_each(&mut *observe);
+            actions.listings.into_iter().map(Notice::Listing).for_each(&mut *observe);
             if !actions.tasks.is_empty() {
                 self.engine.submit(actions.tasks, &seated.port);
             }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::path::Name;
-use crate::spec::{Comparison, Preserve};
+use crate::spec::{Comparison, Equality, Preserve};
 
 /// The type of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -133,6 +133,16 @@ impl Meta {
             && self.ctime == earlier.ctime
     }
 
+    /// Whether the two were read from one inode whose content did not change. What the inode's other names suffer
+    /// meanwhile does not count.
+    pub fn is_content_unchanged_since(&self, earlier: &Self) -> bool {
+        if earlier.nlink == 1 {
+            return self.is_unchanged_since(earlier);
+        }
+        let same_inode = self.id == earlier.id && self.kind == earlier.kind;
+        same_inode && self.size == earlier.size && self.mtime == earlier.mtime
+    }
+
     /// Whether fewer bytes are allocated than the content would need.
     pub fn may_have_holes(&self) -> bool {
         self.size > 0 && self.allocated < self.size
@@ -187,6 +197,8 @@ pub enum Verdict {
     Metadata(Changes),
     /// The content differs or may differ.
     Content,
+    /// Whether the content differs only its digest can tell; otherwise these metadata do not agree.
+    Digest(Changes),
     /// The types differ.
     Type,
 }
@@ -197,9 +209,7 @@ pub fn compare(source: &Meta, destination: &Meta, rule: &Comparison) -> Verdict 
         return Verdict::Type;
     }
     let content_differs = match source.kind {
-        Kind::File => {
-            source.size != destination.size || !same_time(source.mtime, destination.mtime, rule)
-        }
+        Kind::File => source.size != destination.size || !may_be_equal(source, destination, rule),
         Kind::Symlink => source.target != destination.target,
         Kind::CharDevice | Kind::BlockDevice => source.rdev != destination.rdev,
         Kind::Dir | Kind::Fifo | Kind::Socket => false,
@@ -208,7 +218,19 @@ pub fn compare(source: &Meta, destination: &Meta, rule: &Comparison) -> Verdict 
         return Verdict::Content;
     }
     let changes = differences(source, destination, rule);
+    if source.kind == Kind::File && rule.equality == Equality::Checksum {
+        return Verdict::Digest(changes);
+    }
     if changes.any() { Verdict::Metadata(changes) } else { Verdict::Same }
+}
+
+/// Whether files of one size count as equal, as far as their metadata tell.
+fn may_be_equal(source: &Meta, destination: &Meta, rule: &Comparison) -> bool {
+    match rule.equality {
+        Equality::Times => same_time(source.mtime, destination.mtime, rule),
+        Equality::Size | Equality::Checksum => true,
+        Equality::Never => false,
+    }
 }
 
 /// Which preserved metadata of two entries of one kind differ.
@@ -248,6 +270,7 @@ fn same_xattrs(source: &Meta, destination: &Meta, rule: &Comparison) -> bool {
     };
     match (&source.xattrs, &destination.xattrs) {
         (None, None) => true,
+        _ if !rule.holds_xattrs => true,
         _ => kept(source) == kept(destination),
     }
 }

@@ -30,6 +30,8 @@ pub enum ErrorKind {
     NotEmpty,
     /// The name cannot be held there.
     InvalidName,
+    /// The two paths are on different file systems.
+    CrossDevice,
     /// The file system cannot do this.
     Unsupported,
     /// The file system is full.
@@ -158,6 +160,7 @@ fn kind_of(error: &io::Error) -> ErrorKind {
         Io::PermissionDenied => ErrorKind::PermissionDenied,
         Io::NotADirectory => ErrorKind::NotADirectory,
         Io::IsADirectory => ErrorKind::IsADirectory,
+        Io::CrossesDevices => ErrorKind::CrossDevice,
         Io::DirectoryNotEmpty => ErrorKind::NotEmpty,
         Io::InvalidFilename => ErrorKind::InvalidName,
         Io::StorageFull => ErrorKind::NoSpace,
@@ -187,6 +190,7 @@ fn words(kind: ErrorKind) -> &'static str {
         ErrorKind::IsADirectory => "is a directory",
         ErrorKind::NotEmpty => "directory not empty",
         ErrorKind::InvalidName => "not a valid name",
+        ErrorKind::CrossDevice => "on another file system",
         ErrorKind::Unsupported => "not supported here",
         ErrorKind::NoSpace => "no space left on the file system",
         ErrorKind::Quota => "quota exceeded",

@@ -25,8 +25,10 @@ pub enum Frame {
     Unreadable(Error),
     /// Source to destination: every directory was listed; nothing but answers follows.
     Scanned,
-    /// Destination to source: so many listed entries are settled, list on.
-    Settled(usize),
+    /// Destination to source: the entries of a page are settled, list on.
+    Settled(Settled),
+    /// Destination to source: a directory and all in it are settled; whether it stands at the destination as it should.
+    Closed(DirId, bool),
     /// Destination to source: all is done.
     Finished(Box<Summary>),
     /// Either way: the session failed.
@@ -38,6 +40,8 @@ pub enum Frame {
 pub struct Listing {
     /// The directory.
     pub dir: DirId,
+    /// Names the page within the transfer.
+    pub number: PageNumber,
     /// Its own metadata, where the destination directory is to take them over.
     pub meta: Option<Box<Meta>>,
     /// Its entries, or some of them.
@@ -50,4 +54,23 @@ pub struct Listing {
     pub source_name: Option<Name>,
     /// No more pages of this directory follow.
     pub last: bool,
+    /// The entries are sources by themselves, not the contents of one.
+    pub named: bool,
+    /// Nothing is missing that the directory held and the filter admits; otherwise nothing may be removed in it.
+    pub complete: bool,
+}
+
+/// Names a page within one transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PageNumber(pub u64);
+
+/// A page whose entries are settled.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// The page.
+    pub number: PageNumber,
+    /// How many entries the source may list for it.
+    pub entries: usize,
+    /// The entries that do not stand at the destination, by their place in the page; directories are not among them.
+    pub kept: Vec<usize>,
 }

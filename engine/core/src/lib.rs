@@ -7,6 +7,7 @@ pub mod engine;
 pub mod entry;
 pub mod error;
 pub mod event;
+pub mod filter;
 pub mod frame;
 pub mod link;
 pub mod path;

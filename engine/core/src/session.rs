@@ -3,22 +3,29 @@
 
 pub mod schedule;
 
+mod departures;
 mod desk;
 mod destination;
 mod links;
 mod plan;
+mod removal;
+mod remover;
 mod source;
+mod viewer;
 
 use crate::engine::Limits;
 use crate::error::Error;
 use crate::event::Event;
-use crate::frame::Frame;
+use crate::frame::{Frame, Listing};
+use crate::path::Name;
 use crate::spec::{SourceItem, Target, TransferSpec};
 use crate::summary::{Change, Summary};
-use crate::task::{SpaceFacts, Task, TaskId};
+use crate::task::{Dir, SpaceFacts, Task, TaskId};
 
 use destination::Destination;
+use removal::Removal;
 use source::Source;
+use viewer::Viewer;
 
 /// What a session wants done. The loop takes it out after every event.
 #[derive(Debug, Default)]
@@ -29,6 +36,8 @@ pub struct Actions {
     pub frames: Vec<Frame>,
     /// For whoever watches.
     pub changes: Vec<Change>,
+    /// For whoever asked for a listing.
+    pub listings: Vec<Listing>,
     /// Entries and bytes settled without a copy task.
     pub settled: (u64, u64),
     /// Entries and bytes that became known.
@@ -47,6 +56,8 @@ pub struct Session {
 enum Role {
     Source(Box<Source>),
     Destination(Box<Destination>),
+    Removal(Removal),
+    Viewer(Viewer),
 }
 
 impl Session {
@@ -65,11 +76,22 @@ impl Session {
         Self { role: Role::Destination(Box::new(Destination::new(target, facts, spec, limits))) }
     }
 
+    /// The only role of a removal: the `entries` go, each a name in a directory, with all that is below them.
+    pub fn removal(entries: Vec<(Dir, Name)>, spec: &TransferSpec, limits: Limits) -> Self {
+        Self { role: Role::Removal(Removal::new(entries, spec, limits)) }
+    }
+
+    /// The role that looks at what a source lists, and does nothing with it.
+    pub fn viewer() -> Self {
+        Self { role: Role::Viewer(Viewer::default()) }
+    }
+
     /// Begins.
     pub fn start(&mut self, out: &mut Actions) {
         match &mut self.role {
             Role::Source(source) => source.start(out),
-            Role::Destination(_) => {}
+            Role::Removal(removal) => removal.start(out),
+            Role::Destination(_) | Role::Viewer(_) => {}
         }
     }
 
@@ -78,6 +100,8 @@ impl Session {
         match &mut self.role {
             Role::Source(source) => source.handle(event, out),
             Role::Destination(destination) => destination.handle(event, out),
+            Role::Removal(removal) => removal.handle(event, out),
+            Role::Viewer(viewer) => viewer.handle(event, out),
         }
     }
 
@@ -86,6 +110,8 @@ impl Session {
         match &mut self.role {
             Role::Source(source) => source.abort(error, out),
             Role::Destination(destination) => destination.abort(error, out),
+            Role::Removal(removal) => removal.abort(error, out),
+            Role::Viewer(viewer) => viewer.abort(error, out),
         }
     }
 
@@ -94,6 +120,8 @@ impl Session {
         match &self.role {
             Role::Source(source) => source.is_ended(),
             Role::Destination(destination) => destination.is_ended(),
+            Role::Removal(removal) => removal.is_ended(),
+            Role::Viewer(viewer) => viewer.is_ended(),
         }
     }
 
@@ -102,14 +130,18 @@ impl Session {
         match &self.role {
             Role::Source(source) => source.error(),
             Role::Destination(destination) => destination.error(),
+            Role::Removal(removal) => removal.error(),
+            Role::Viewer(viewer) => viewer.error(),
         }
     }
 
-    /// What was done so far; at a source, only what the peer has told.
+    /// What this role has done so far; the whole of a transfer is the sum of its roles.
     pub fn summary(&self) -> &Summary {
         match &self.role {
             Role::Source(source) => source.summary(),
             Role::Destination(destination) => destination.summary(),
+            Role::Removal(removal) => removal.summary(),
+            Role::Viewer(viewer) => viewer.summary(),
         }
     }
 
@@ -118,6 +150,8 @@ impl Session {
         match &self.role {
             Role::Source(source) => source.oldest_task(),
             Role::Destination(destination) => destination.oldest_task(),
+            Role::Removal(removal) => removal.oldest_task(),
+            Role::Viewer(viewer) => viewer.oldest_task(),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::filter::Filter;
 use crate::path::{Name, RelPath};
 use crate::task::{Dir, Root};
 
@@ -70,6 +71,8 @@ pub enum Reflink {
 pub struct Comparison {
     /// What is preserved is compared.
     pub preserve: Preserve,
+    /// What makes contents equal.
+    pub equality: Equality,
     /// The step in which the destination keeps times, in nanoseconds; 1 where it keeps them exactly.
     pub granularity_ns: u64,
     /// The user may give files away.
@@ -78,6 +81,8 @@ pub struct Comparison {
     pub own_uid: u32,
     /// The groups the user may give files to.
     pub groups: Arc<[u32]>,
+    /// The destination can hold extended attributes; where it cannot they are not compared.
+    pub holds_xattrs: bool,
 }
 
 impl Comparison {
@@ -92,10 +97,50 @@ impl Comparison {
 pub enum Verb {
     /// Transfer what is missing or different; never delete.
     Copy,
+    /// Make the destination equal to the source; what the source does not have is removed.
+    Mirror,
+    /// Transfer, make durable, then remove from the source what has arrived.
+    Move,
+}
+
+/// What makes the contents of two files of one size equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Equality {
+    /// That their modification times are equal.
+    #[default]
+    Times,
+    /// Nothing more.
+    Size,
+    /// That their digests are equal.
+    Checksum,
+    /// Nothing: every file is transferred.
+    Never,
+}
+
+/// Which entries are transferred, by what stands at the destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Selection {
+    /// Files that are newer at the destination stay as they are.
+    pub update: bool,
+    /// Nothing new is made.
+    pub existing: bool,
+    /// What is there stays as it is.
+    pub ignore_existing: bool,
+}
+
+/// What a mirror removes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Deletion {
+    /// Also what the filter excludes.
+    pub excluded: bool,
+    /// Also everything, when the source is empty.
+    pub from_empty_source: bool,
+    /// Never more than so many entries: where there are more, none is removed and the run fails.
+    pub entries_max: Option<u64>,
 }
 
 /// A transfer as both roles see it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct TransferSpec {
     /// What is done.
     pub verb: Verb,
@@ -109,6 +154,38 @@ pub struct TransferSpec {
     pub dry_run: bool,
     /// Report each change, not only counts.
     pub itemise: bool,
+    /// What makes contents equal.
+    pub equality: Equality,
+    /// What is transferred at all.
+    pub selection: Selection,
+    /// What a mirror removes.
+    pub deletion: Deletion,
+    /// What is below the directories of the source belongs to it too.
+    pub recursive: bool,
+    /// Directories on another file system than their source are left empty.
+    pub one_file_system: bool,
+    /// Which entries exist for this transfer; all where there is none.
+    pub filter: Option<Arc<Filter>>,
+}
+
+impl TransferSpec {
+    /// A transfer with everything else as it is without options.
+    pub fn new(verb: Verb) -> Self {
+        Self {
+            verb,
+            preserve: Preserve::ALL,
+            reflink: Reflink::Auto,
+            fsync: false,
+            dry_run: false,
+            itemise: false,
+            equality: Equality::default(),
+            selection: Selection::default(),
+            deletion: Deletion::default(),
+            recursive: true,
+            one_file_system: false,
+            filter: None,
+        }
+    }
 }
 
 /// One thing to be copied.

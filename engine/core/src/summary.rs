@@ -1,7 +1,9 @@
 //! What a transfer did, as it counts it itself.
 //! It must not know how that is printed.
 
+use crate::entry::Changes;
 use crate::error::Error;
+use crate::frame::Listing;
 use crate::task::Lost;
 
 /// What a transfer did or, in a dry run, would do.
@@ -27,6 +29,12 @@ pub struct Summary {
     pub same: u64,
     /// Entries left out because the spec does not ask for their kind.
     pub skipped: u64,
+    /// Entries that stood in the directories that a mirror compared, where it counts them.
+    pub standing: u64,
+    /// Entries that a move only renamed.
+    pub renamed: u64,
+    /// Entries that were removed: by a mirror at the destination, by a move in the source, or on request.
+    pub removed: u64,
     /// Leftovers of earlier runs that were removed.
     pub leftovers: u64,
     /// Entries that failed.
@@ -52,6 +60,14 @@ impl Summary {
         }
     }
 
+    /// Adds what the other role has done: entries that it removed, and its failures.
+    pub fn add(&mut self, other: &Self) {
+        self.removed += other.removed;
+        self.failed += other.failed;
+        let room = FAILURES_KEPT_MAX.saturating_sub(self.failures.len());
+        self.failures.extend(other.failures.iter().take(room).cloned());
+    }
+
     /// Counts metadata that could not be held.
     pub fn lose(&mut self, lost: &[(Lost, u64)]) {
         for (what, count) in lost {
@@ -68,8 +84,26 @@ impl Summary {
 pub struct Change {
     /// What.
     pub action: Action,
-    /// To which path, below the destination.
+    /// To which path, below the destination; of what a move removes, below the source.
     pub path: Vec<u8>,
+    /// Which metadata were set, where only they differed.
+    pub metadata: Changes,
+}
+
+impl Change {
+    /// A change of more than metadata.
+    pub fn new(action: Action, path: Vec<u8>) -> Self {
+        Self { action, path, metadata: Changes::default() }
+    }
+}
+
+/// What whoever watches a run is told.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// Something was done, or would be.
+    Change(Change),
+    /// Entries were listed, in a run that only lists.
+    Listing(Listing),
 }
 
 /// What was done to one entry.
@@ -87,6 +121,10 @@ pub enum Action {
     Linked,
     /// Metadata were set.
     Repaired,
+    /// An entry was moved by renaming it.
+    Renamed,
+    /// An entry was removed.
+    Removed,
     /// A leftover of an earlier run was removed.
     RemovedLeftover,
 }

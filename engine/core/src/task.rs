@@ -41,7 +41,8 @@ impl fmt::Debug for Root {
     }
 }
 
-/// Something an engine holds open between tasks: a staged directory, the position in a listing. Dropping it closes it.
+/// Something an engine holds open between tasks: a staged directory, the position in a listing. Dropping it closes it; a
+/// staged directory that was not published is removed then.
 #[derive(Clone)]
 pub struct Held(pub Arc<dyn Any + Send + Sync>);
 
@@ -145,8 +146,20 @@ pub struct List {
     pub what: What,
     /// Whether extended attributes and ACLs are read.
     pub xattrs: bool,
-    /// Whether the temporary names in the directory are reported too.
-    pub leftovers: bool,
+    /// Which further names of the directory are reported, without examining them.
+    pub survey: Survey,
+}
+
+/// Which names of a directory are reported beside the entries that are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Survey {
+    /// None.
+    #[default]
+    Nothing,
+    /// The temporary ones.
+    Leftovers,
+    /// The temporary ones, and all others in `Listed::names`.
+    Names,
 }
 
 /// Which entries of a directory are read.
@@ -161,8 +174,8 @@ pub enum What {
     },
     /// Those with the names of this page, in its order; what does not exist is left out.
     Named(Page),
-    /// The one with this name, or none.
-    One(Name),
+    /// Those with these names, in their order; what does not exist is left out.
+    Names(Arc<[Name]>),
     /// Only the directory itself.
     Itself,
 }
@@ -199,8 +212,8 @@ pub enum CopyInto {
     /// It exists; each file is published by itself.
     Existing,
     /// It does not exist: made under a temporary name with mode 0700, filled, and renamed once; a failed file is left
-    /// out. Its own metadata are set later.
-    New,
+    /// out. Its own metadata are set later. What stands at its place is replaced as said.
+    New(Over),
     /// `to.staged` is it, invisible until published; files go straight under their names.
     Staged,
 }
@@ -219,10 +232,14 @@ pub struct Pick {
 pub enum Over {
     /// Nothing. If something has come meanwhile, that entry fails with `AlreadyExists`.
     Nothing,
-    /// A non-directory, replaced in one step.
+    /// A non-directory, replaced in one step. A directory there is a `TypeClash`.
     Entry,
-    /// A directory, replaced only if it is empty.
+    /// A directory, replaced only if it is empty; with anything in it, `TypeClash`. Something else that has come
+    /// meanwhile is replaced in one step.
     EmptyDir,
+    /// Anything, replaced with all that is below it: the new entry and the old one change names in one step where the
+    /// system can do that, and the old one is removed afterwards.
+    Tree,
 }
 
 /// How entries are written.
@@ -256,15 +273,31 @@ pub enum Step {
         name: Name,
         /// Nothing will set its mode later.
         plain: bool,
+        /// What stands there now.
+        over: Over,
     },
     /// Make a directory under a temporary name with mode 0700 and hold it: `Placed.staged`.
     Stage,
-    /// Rename a held directory to `name`, which must not exist.
+    /// Rename a held directory to `name`.
     Publish {
         /// What `Stage` gave.
         staged: Held,
         /// Its final name.
         name: Name,
+        /// What stands there now.
+        over: Over,
+    },
+    /// Move an entry here from another directory of the same file system, whatever it is; `CrossDevice` where it is not
+    /// the same.
+    Take {
+        /// The directory that holds it.
+        from: Dir,
+        /// Its name there.
+        source_name: Name,
+        /// The name it gets.
+        name: Name,
+        /// What stands there now: nothing or an entry.
+        over: Over,
     },
     /// Make a symbolic link or a special file, with its metadata.
     Node {
@@ -305,20 +338,23 @@ pub enum Step {
 pub struct Remove {
     /// The directory.
     pub dir: Dir,
-    /// The names.
+    /// The names. One that is gone is no failure.
     pub names: Vec<Name>,
     /// What may be removed.
     pub removal: Removal,
 }
 
 /// What a removal may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Removal {
     /// Files and empty directories.
     Single,
+    /// The non-directories among these entries that are as they are here; any other fails with `Changed`. Of an inode
+    /// with several names, only what a change of its content would change is compared.
+    Unchanged(Page),
     /// Directories with all that is below them.
     Tree,
-    /// What a killed run has left: a tree, unless a running process still holds its lock.
+    /// What a killed run has left: a tree. What a running process still holds the lock of is passed over.
     Leftover,
 }
 
@@ -336,7 +372,7 @@ pub struct Hash {
 pub struct Space {
     /// The directory.
     pub dir: Dir,
-    /// Whether the granularity of times is found out, by an unnamed file in the directory.
+    /// Whether the granularity of times and whether attributes are held is found out, by an unnamed file in it.
     pub probe_times: bool,
 }
 
@@ -370,6 +406,8 @@ pub struct Listed {
     pub next: Option<Held>,
     /// Temporary names, where asked for and only with the first page.
     pub leftovers: Vec<Name>,
+    /// All other names, where asked for and only with the first page.
+    pub names: Vec<Name>,
 }
 
 /// What became of a batch of files.
@@ -385,6 +423,8 @@ pub struct Copied {
     pub failures: Vec<(usize, Error)>,
     /// Metadata that the destination cannot hold and that were left out: which, and on how many files.
     pub lost: Vec<(Lost, u64)>,
+    /// Of trees that were replaced, what could not be removed: it has a temporary name.
+    pub remains: Vec<Error>,
 }
 
 /// What became of the steps of a placing.
@@ -396,6 +436,8 @@ pub struct Placed {
     pub failures: Vec<(usize, Error)>,
     /// Metadata that the destination cannot hold and that were left out: which, and on how many entries.
     pub lost: Vec<(Lost, u64)>,
+    /// Of trees that were replaced, what could not be removed: it has a temporary name.
+    pub remains: Vec<Error>,
 }
 
 /// Metadata that a destination could not hold.
@@ -405,6 +447,10 @@ pub enum Lost {
     Xattrs,
     /// ACLs.
     Acls,
+    /// Owner or group, although the user may give files away; set-id bits fell with it.
+    Owner,
+    /// Permission bits.
+    Mode,
 }
 
 /// What was removed.
@@ -438,6 +484,10 @@ pub struct SpaceFacts {
     pub total: u64,
     /// The step in which modification times are kept, in nanoseconds; 1 where exact or not known.
     pub granularity_ns: u64,
+    /// Extended attributes can be set here; true where not known.
+    pub holds_xattrs: bool,
+    /// The device and the path within its file system: one place of several mounts has one of these. `None` if not known.
+    pub canonical: Option<(u64, Vec<u8>)>,
     /// The user may give files away.
     pub may_chown: bool,
     /// The user's own number.

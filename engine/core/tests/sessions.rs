@@ -6,10 +6,11 @@
 mod world;
 
 use blit_core::ErrorKind;
-use blit_core::sim::{Disk, Faults, FsOptions, SimOptions, differences};
-use blit_core::spec::{Preserve, TransferSpec};
+use blit_core::entry::Kind;
+use blit_core::sim::{Attributes, Disk, Faults, FsOptions, SimOptions, Snapshot, differences};
+use blit_core::spec::{Deletion, Equality, Preserve, TransferSpec, Verb};
 use blit_core::summary::Action;
-use world::{Dice, Ended, SPEC, copy, counterpart, world};
+use world::{Dice, Ended, copy, counterpart, spec, world};
 
 /// Runs `test` for each seed below `count` and names the seed that fails.
 fn seeds(count: u64, test: impl Fn(u64) + std::panic::RefUnwindSafe) {
@@ -34,18 +35,26 @@ fn assert_done(ended: &Ended) {
 }
 
 fn assert_nothing_to_do(disk: &Disk, seed: u64) {
-    let ended = copy(disk, seed, SimOptions::default(), SPEC);
+    let ended = copy(disk, seed, SimOptions::default(), spec(Verb::Copy));
     assert_done(&ended);
     let done = &ended.summary;
-    let counts = [done.files, done.dirs, done.nodes, done.links, done.repaired, done.leftovers];
-    assert_eq!(counts, [0; 6], "{:?}", ended.changes);
+    let counts = [
+        done.files,
+        done.dirs,
+        done.nodes,
+        done.links,
+        done.repaired,
+        done.removed,
+        done.leftovers,
+    ];
+    assert_eq!(counts, [0; 7], "{:?}", ended.changes);
 }
 
 #[test]
 fn a_copy_makes_the_destination_equal_and_a_second_one_finds_nothing_to_do() {
     seeds(3000, |seed| {
         let disk = world(&mut Dice::new(seed), seed % 3 == 0);
-        let ended = copy(&disk, seed, SimOptions::default(), SPEC);
+        let ended = copy(&disk, seed, SimOptions::default(), spec(Verb::Copy));
         assert_done(&ended);
         assert_equal(&disk);
         assert_nothing_to_do(&disk, seed);
@@ -57,10 +66,11 @@ fn a_dry_run_changes_nothing_and_tells_what_the_run_does() {
     seeds(1000, |seed| {
         // Which of several names of an inode is copied and which are linked depends on the order of events.
         let hard_links = seed % 2 == 0;
-        let spec = TransferSpec { preserve: Preserve { hard_links, ..Preserve::ALL }, ..SPEC };
+        let spec =
+            TransferSpec { preserve: Preserve { hard_links, ..Preserve::ALL }, ..spec(Verb::Copy) };
         let disk = world(&mut Dice::new(seed), seed % 3 == 0);
         let before = disk.snapshot("/");
-        let dry_spec = TransferSpec { dry_run: true, ..spec };
+        let dry_spec = TransferSpec { dry_run: true, ..spec.clone() };
         let dry = copy(&disk, seed, SimOptions::default(), dry_spec);
         assert!(differences(&before, &disk.snapshot("/")).is_empty());
         let run = copy(&disk, seed, SimOptions::default(), spec);
@@ -97,14 +107,15 @@ fn after_faults_every_name_is_old_or_new_and_the_next_run_completes() {
             place_denied: rate,
             ..Faults::default()
         };
-        let ended = copy(&disk, seed, SimOptions { faults, ..SimOptions::default() }, SPEC);
+        let ended =
+            copy(&disk, seed, SimOptions { faults, ..SimOptions::default() }, spec(Verb::Copy));
         disk.check_published(&old, &new, &disk.snapshot("/dst/src")).expect("old or new");
         assert_eq!(disk.temporaries("/"), Vec::<Vec<u8>>::new());
         let (source, target) = counterpart(&disk);
         if !differences(&source, &target).is_empty() {
             assert!(ended.summary.failed > 0 || ended.error.is_some(), "a failure was not told");
         }
-        assert_done(&copy(&disk, seed, SimOptions::default(), SPEC));
+        assert_done(&copy(&disk, seed, SimOptions::default(), spec(Verb::Copy)));
         assert_equal(&disk);
     });
 }
@@ -116,10 +127,15 @@ fn after_a_crash_every_name_is_old_or_new_and_the_next_run_leaves_no_leftovers()
         let disk = world(&mut dice, seed % 4 == 0);
         let (new, old) = (disk.snapshot("/src"), disk.snapshot("/dst/src"));
         let crash_after = Some(dice.below(200));
-        let ended = copy(&disk, seed, SimOptions { crash_after, ..SimOptions::default() }, SPEC);
+        let ended = copy(
+            &disk,
+            seed,
+            SimOptions { crash_after, ..SimOptions::default() },
+            spec(Verb::Copy),
+        );
         disk.check_published(&old, &new, &disk.snapshot("/dst/src")).expect("old or new");
         assert!(ended.crashed || ended.error.is_none());
-        assert_done(&copy(&disk, seed + 1, SimOptions::default(), SPEC));
+        assert_done(&copy(&disk, seed + 1, SimOptions::default(), spec(Verb::Copy)));
         assert_equal(&disk);
         assert_nothing_to_do(&disk, seed);
     });
@@ -131,13 +147,14 @@ fn a_full_disk_ends_the_run_and_costs_no_old_file() {
         let disk = world(&mut Dice::new(seed), false);
         let (new, old) = (disk.snapshot("/src"), disk.snapshot("/dst/src"));
         let faults = Faults { write_full: 200, ..Faults::default() };
-        let ended = copy(&disk, seed, SimOptions { faults, ..SimOptions::default() }, SPEC);
+        let ended =
+            copy(&disk, seed, SimOptions { faults, ..SimOptions::default() }, spec(Verb::Copy));
         disk.check_published(&old, &new, &disk.snapshot("/dst/src")).expect("old or new");
         assert_eq!(disk.temporaries("/"), Vec::<Vec<u8>>::new());
         if let Some(error) = &ended.error {
             assert_eq!(error.kind, ErrorKind::NoSpace, "{error}");
         }
-        assert_done(&copy(&disk, seed, SimOptions::default(), SPEC));
+        assert_done(&copy(&disk, seed, SimOptions::default(), spec(Verb::Copy)));
         assert_equal(&disk);
     });
 }
@@ -150,7 +167,7 @@ fn a_source_that_is_edited_meanwhile_never_gives_a_mixture() {
         let mutate =
             blit_core::sim::Mutate { below: b"/src".to_vec(), per_mille: 30, edits_max: 20 };
         let options = SimOptions { mutate: Some(mutate), ..SimOptions::default() };
-        drop(copy(&disk, seed, options, SPEC));
+        drop(copy(&disk, seed, options, spec(Verb::Copy)));
         disk.check_published(&old, &new, &disk.snapshot("/dst/src")).expect("old or new");
         assert_eq!(disk.temporaries("/"), Vec::<Vec<u8>>::new());
     });
@@ -163,7 +180,7 @@ fn a_file_in_the_way_of_a_directory_fails_alone_and_says_what_is_in_the_way() {
     disk.file("/src/a/b", "x");
     disk.file("/src/c", "y");
     disk.file("/dst/src/a", "in the way");
-    let ended = copy(&disk, 1, SimOptions::default(), SPEC);
+    let ended = copy(&disk, 1, SimOptions::default(), spec(Verb::Copy));
     assert_eq!(ended.summary.failed, 1);
     assert_eq!(ended.summary.failures[0].kind, ErrorKind::TypeClash);
     assert!(ended.summary.failures[0].to_string().contains("a file is in the way"));
@@ -177,7 +194,7 @@ fn a_directory_with_entries_in_the_way_of_a_file_stays() {
     disk.remove("/src");
     disk.file("/src/a", "x");
     disk.file("/dst/src/a/kept", "y");
-    let ended = copy(&disk, 1, SimOptions::default(), SPEC);
+    let ended = copy(&disk, 1, SimOptions::default(), spec(Verb::Copy));
     assert_eq!(ended.summary.failed, 1);
     assert_eq!(disk.read("/dst/src/a/kept").as_deref(), Some(&b"y"[..]));
 }
@@ -186,7 +203,7 @@ fn a_directory_with_entries_in_the_way_of_a_file_stays() {
 fn a_coarse_destination_is_equal_at_its_own_granularity() {
     let disk = world(&mut Dice::new(5), true);
     disk.mount("/dst", FsOptions { granularity_ns: 2_000_000_000, ..FsOptions::default() });
-    assert_done(&copy(&disk, 1, SimOptions::default(), SPEC));
+    assert_done(&copy(&disk, 1, SimOptions::default(), spec(Verb::Copy)));
     assert_nothing_to_do(&disk, 2);
 }
 
@@ -197,7 +214,7 @@ fn directories_of_thousands_of_entries_are_copied_page_by_page() {
     for number in 0..5000 {
         disk.file(format!("/src/wide/f{number}"), number.to_string());
     }
-    assert_done(&copy(&disk, 3, SimOptions::default(), SPEC));
+    assert_done(&copy(&disk, 3, SimOptions::default(), spec(Verb::Copy)));
     assert_equal(&disk);
 }
 
@@ -208,7 +225,187 @@ fn a_tree_of_thousands_of_levels_needs_no_deep_stack() {
     let path = format!("/src{}", "/d".repeat(2000));
     disk.file(path + "/end", "x");
     for dry_run in [true, false] {
-        assert_done(&copy(&disk, 3, SimOptions::default(), TransferSpec { dry_run, ..SPEC }));
+        assert_done(&copy(
+            &disk,
+            3,
+            SimOptions::default(),
+            TransferSpec { dry_run, ..spec(Verb::Copy) },
+        ));
     }
     assert_equal(&disk);
+}
+
+/// The path of an entry of a snapshot of `top`.
+fn below(top: &str, path: &[u8]) -> Vec<u8> {
+    if path.is_empty() { top.into() } else { [top.as_bytes(), b"/", path].concat() }
+}
+
+/// A disk whose destination has more than its source: files, trees, and directories where the source has files.
+fn with_extras(seed: u64) -> Disk {
+    let mut dice = Dice::new(seed);
+    let disk = world(&mut dice, false);
+    for (path, seen) in disk.snapshot("/dst/src") {
+        let [source, target] = ["/src", "/dst/src"].map(|top| below(top, &path));
+        let is_dir = |path: &[u8]| disk.see(path).is_some_and(|seen| seen.kind == Kind::Dir);
+        if seen.kind != Kind::Dir || !is_dir(&source) {
+            continue;
+        }
+        if dice.chance(40) {
+            disk.file([&target[..], b"/extra"].concat(), "x");
+            disk.file([&target[..], b"/extras/a/b"].concat(), "y");
+            disk.dir([&target[..], b"/extras/empty"].concat());
+        }
+        if !path.is_empty() && dice.chance(10) {
+            disk.remove(&source);
+            disk.file(&source, "a file where a tree was");
+        }
+    }
+    disk
+}
+
+#[test]
+fn a_mirror_makes_the_destination_equal_in_every_name() {
+    seeds(2000, |seed| {
+        let disk = with_extras(seed);
+        disk.file("/src/never-empty", "");
+        let dry_run = TransferSpec { dry_run: true, ..spec(Verb::Mirror) };
+        let before = disk.snapshot("/");
+        let dry = copy(&disk, seed, SimOptions::default(), dry_run);
+        assert!(differences(&before, &disk.snapshot("/")).is_empty());
+        let ended = copy(&disk, seed, SimOptions::default(), spec(Verb::Mirror));
+        assert_done(&ended);
+        let lines = differences(&disk.snapshot("/src"), &disk.snapshot("/dst/src"));
+        assert!(lines.is_empty(), "{}", lines.join("\n"));
+        assert_eq!(disk.temporaries("/"), Vec::<Vec<u8>>::new());
+        assert_eq!(dry.summary.removed, ended.summary.removed);
+        let again = copy(&disk, seed, SimOptions::default(), spec(Verb::Mirror));
+        assert_done(&again);
+        assert_eq!((again.summary.files, again.summary.removed), (0, 0), "{:?}", again.changes);
+    });
+}
+
+#[test]
+fn a_mirror_keeps_extras_below_directories_whose_listing_was_not_complete() {
+    seeds(1000, |seed| {
+        let disk = with_extras(seed);
+        disk.file("/src/never-empty", "");
+        let source = disk.snapshot("/src");
+        let before = disk.snapshot("/dst/src");
+        let faults = Faults { list_fails: 200, examine_fails: 50, ..Faults::default() };
+        let options = SimOptions { faults, ..SimOptions::default() };
+        let ended = copy(&disk, seed, options, spec(Verb::Mirror));
+        let after = disk.snapshot("/dst/src");
+        let lost = |path: &&Vec<u8>| source.contains_key(*path) && !after.contains_key(*path);
+        let lost: Vec<_> = before.keys().filter(lost).collect();
+        assert!(lost.is_empty(), "removed although the source has it: {lost:?}, {ended:?}");
+    });
+}
+
+#[test]
+fn a_mirror_of_nothing_removes_nothing_unless_it_is_asked_to() {
+    let disk = world(&mut Dice::new(1), true);
+    disk.remove("/src");
+    disk.dir("/src");
+    disk.file("/dst/src/a/b", "kept");
+    let ended = copy(&disk, 1, SimOptions::default(), spec(Verb::Mirror));
+    assert_eq!(ended.error.map(|error| error.kind), Some(ErrorKind::Usage));
+    assert_eq!(disk.read("/dst/src/a/b").as_deref(), Some(&b"kept"[..]));
+    let deletion = Deletion { from_empty_source: true, ..Deletion::default() };
+    let asked = TransferSpec { deletion, ..spec(Verb::Mirror) };
+    let ended = copy(&disk, 1, SimOptions::default(), asked);
+    assert_done(&ended);
+    assert_eq!((ended.summary.removed, disk.names("/dst/src").len()), (2, 0));
+}
+
+#[test]
+fn a_mirror_that_would_remove_too_much_removes_nothing() {
+    let disk = world(&mut Dice::new(1), true);
+    disk.file("/src/kept", "");
+    for number in 0..9 {
+        disk.file(format!("/dst/src/dir/{number}"), "");
+    }
+    for (entries_max, removed) in [(9, 0), (10, 10)] {
+        let deletion = Deletion { entries_max: Some(entries_max), ..Deletion::default() };
+        let bounded = TransferSpec { deletion, ..spec(Verb::Mirror) };
+        let ended = copy(&disk, 1, SimOptions::default(), bounded);
+        assert_eq!(ended.error.is_some(), removed == 0);
+        assert_eq!(ended.summary.removed, removed);
+    }
+    assert_eq!(disk.see("/dst/src/dir"), None);
+}
+
+#[test]
+fn a_move_leaves_nothing_behind_and_loses_nothing() {
+    seeds(2000, |seed| {
+        let disk = world(&mut Dice::new(seed), seed % 3 == 0);
+        let source = disk.snapshot("/src");
+        let ended = copy(&disk, seed, SimOptions::default(), spec(Verb::Move));
+        assert_done(&ended);
+        let mut target = disk.snapshot("/dst/src");
+        target.retain(|path, _| source.contains_key(path));
+        let lines = differences(&source, &target);
+        assert!(lines.is_empty(), "{}", lines.join("\n"));
+        assert_eq!(disk.see("/src"), None, "{:?}", disk.snapshot("/src").keys());
+        assert_eq!(ended.summary.removed, source.len() as u64);
+    });
+}
+
+#[test]
+fn whatever_goes_wrong_in_a_move_each_content_stays_on_one_side_at_least() {
+    seeds(2000, |seed| {
+        let disk = world(&mut Dice::new(seed), seed % 3 == 0);
+        let before = disk.snapshot("/src");
+        let rate = 50;
+        let faults = Faults {
+            list_fails: rate,
+            examine_fails: rate,
+            open_denied: rate,
+            read_fails: rate,
+            place_denied: rate,
+            remove_denied: rate,
+            write_full: rate / 10,
+            ..Faults::default()
+        };
+        let crash_after = (seed % 2 == 0).then_some(seed % 300);
+        let options = SimOptions { faults, crash_after, ..SimOptions::default() };
+        let ended = copy(&disk, seed, options, spec(Verb::Move));
+        let (left, arrived) = (disk.snapshot("/src"), disk.snapshot("/dst/src"));
+        for (path, seen) in &before {
+            let same = |side: &Snapshot| {
+                side.get(path).is_some_and(|other| {
+                    other.content == seen.content && other.target == seen.target
+                })
+            };
+            assert!(same(&left) || same(&arrived), "{path:?} is on neither side");
+        }
+        if !left.is_empty() {
+            let told = ended.summary.failed > 0 || ended.error.is_some() || ended.crashed;
+            assert!(told, "something stayed and was not told: {:?}", left.keys());
+        }
+    });
+}
+
+#[test]
+fn digests_find_what_size_and_time_hide() {
+    seeds(500, |seed| {
+        let mut dice = Dice::new(seed);
+        let disk = world(&mut dice, true);
+        assert_done(&copy(&disk, seed, SimOptions::default(), spec(Verb::Copy)));
+        let mut changed = 0;
+        for (path, seen) in disk.snapshot("/dst/src") {
+            let at = below("/dst/src", &path);
+            let plain =
+                seen.links.is_empty() && seen.content.as_ref().is_some_and(|c| !c.is_empty());
+            if plain && dice.chance(30) {
+                disk.write(&at, vec![b'!'; seen.content.map_or(0, |content| content.len())]);
+                let mtime = Some(seen.mtime);
+                disk.set(&at, Attributes { mtime, ..Attributes::default() });
+                changed += 1;
+            }
+        }
+        assert_eq!(copy(&disk, seed, SimOptions::default(), spec(Verb::Copy)).summary.files, 0);
+        let checksum = TransferSpec { equality: Equality::Checksum, ..spec(Verb::Copy) };
+        assert_eq!(copy(&disk, seed, SimOptions::default(), checksum).summary.files, changed);
+        assert_equal(&disk);
+    });
 }

@@ -24,9 +24,11 @@ pub(super) struct Job {
 impl Job {
     /// Executes the task in this thread and reports it; a panic becomes the task's error.
     pub(super) fn run(self) {
-        let control = self.port.control();
-        let result = guarded(&self.task, || blit_fallback::run(&self.task, control));
-        self.port.done(self.id, result);
+        let Self { id, task, port } = self;
+        let result = guarded(&task, || blit_fallback::run(&task, port.control()));
+        // Whoever hears of the end may rely on it that nothing the task named is held any more.
+        drop(task);
+        port.done(id, result);
     }
 
     /// Reports the task as never begun.

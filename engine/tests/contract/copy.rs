@@ -10,12 +10,12 @@ use blit_core::spec::{Preserve, Reflink};
 use blit_core::task::{Copy, CopyInto, Manner, Over, Page, Pick, Removal, Step, Task};
 
 use crate::list::odd_names;
-use crate::rig::{MANNER, Rig, THEN, copied, copy_of, kinds, name_of, skip};
+use crate::rig::{MANNER, NEW, Rig, THEN, copied, copy_of, kinds, name_of, skip};
 
 pub(crate) fn copy_into_a_new_directory_publishes_once(rig: &Rig) {
     three_files(rig);
     let to = rig.dir("dst", "new");
-    let copied = rig.copy(copy_of(rig, to.clone(), CopyInto::New, Over::Nothing));
+    let copied = rig.copy(copy_of(rig, to.clone(), NEW, Over::Nothing));
     assert_eq!((copied.files, copied.bytes, copied.failures.len()), (3, 10, 0));
     rig.assert_names("dst", &["new"]);
     rig.assert_names("dst/new", &["a", "b", "empty"]);
@@ -25,7 +25,7 @@ pub(crate) fn copy_into_a_new_directory_publishes_once(rig: &Rig) {
 
 pub(crate) fn copy_into_a_new_directory_leaves_out_what_failed(rig: &Rig) {
     three_files(rig);
-    let copy = copy_of(rig, rig.dir("dst", "new"), CopyInto::New, Over::Nothing);
+    let copy = copy_of(rig, rig.dir("dst", "new"), NEW, Over::Nothing);
     rig.unlink("src/a");
     let copied = rig.copy(copy);
     assert_eq!(copied.files, 2);
@@ -40,7 +40,7 @@ pub(crate) fn copy_into_a_new_directory_that_exists_changes_nothing(rig: &Rig) {
     rig.write("dst/file", "kept");
     for name in ["new", "file"] {
         let to = rig.dir("dst", name);
-        let error = rig.fails(Task::Copy(copy_of(rig, to, CopyInto::New, Over::Nothing)));
+        let error = rig.fails(Task::Copy(copy_of(rig, to, NEW, Over::Nothing)));
         assert_eq!(error.kind, ErrorKind::AlreadyExists, "{error}");
     }
     rig.assert_names("dst", &["file", "new"]);
@@ -51,7 +51,7 @@ pub(crate) fn copy_into_a_new_directory_that_exists_changes_nothing(rig: &Rig) {
 pub(crate) fn copy_into_a_new_directory_below_a_missing_one_fails(rig: &Rig) {
     three_files(rig);
     let to = rig.dir("dst", "gone/new");
-    let error = rig.fails(Task::Copy(copy_of(rig, to, CopyInto::New, Over::Nothing)));
+    let error = rig.fails(Task::Copy(copy_of(rig, to, NEW, Over::Nothing)));
     assert_eq!(error.kind, ErrorKind::NotFound, "{error}");
     rig.assert_names("dst", &[]);
 }
@@ -75,7 +75,7 @@ pub(crate) fn copy_into_a_staged_directory_shows_nothing_before_it_is_published(
     let copied = rig.copy(copy_of(rig, to, CopyInto::Staged, Over::Nothing));
     assert_eq!((copied.files, copied.failures.len()), (3, 0));
     assert!(rig.page(&rig.dst()).is_empty());
-    rig.place(rig.dst(), vec![Step::Publish { staged, name: name_of("new") }]);
+    rig.place(rig.dst(), vec![Step::Publish { staged, name: name_of("new"), over: Over::Nothing }]);
     rig.assert_names("dst", &["new"]);
     rig.assert_names("dst/new", &["a", "b", "empty"]);
     assert_eq!(rig.read("dst/new/a").as_deref(), Some(&b"1234"[..]));
@@ -228,7 +228,7 @@ pub(crate) fn copied_metadata_are_exact(rig: &Rig) {
         rig.dress(&rig.src(), &index.to_string(), (mode, mtime));
     }
     rig.mkdir("dst/existing");
-    for (way, into) in [("existing", CopyInto::Existing), ("new", CopyInto::New)] {
+    for (way, into) in [("existing", CopyInto::Existing), ("new", NEW)] {
         let to = rig.dir("dst", way);
         assert_eq!(rig.copy(copy_of(rig, to.clone(), into, Over::Nothing)).files, 4);
         assert_same_metadata(&rig.page(&rig.src()), &rig.page(&to));
@@ -255,7 +255,7 @@ pub(crate) fn metadata_that_are_not_preserved_are_not_set(rig: &Rig) {
     let nothing = Preserve { mode: false, owner: false, times: false, ..Preserve::ALL };
     let preserve = Preserve { xattrs: false, acls: false, ..nothing };
     rig.mkdir("dst/existing");
-    for (way, into) in [("existing", CopyInto::Existing), ("new", CopyInto::New)] {
+    for (way, into) in [("existing", CopyInto::Existing), ("new", NEW)] {
         let mut copy = copy_of(rig, rig.dir("dst", way), into, Over::Nothing);
         copy.manner = Manner { preserve, ..MANNER };
         assert_eq!(rig.copy(copy).files, 1);
@@ -273,7 +273,7 @@ pub(crate) fn large_contents_are_equal(rig: &Rig) {
     }
     for reflink in [Reflink::Auto, Reflink::Never] {
         let to = rig.dir("dst", if reflink == Reflink::Auto { "auto" } else { "never" });
-        let mut copy = copy_of(rig, to.clone(), CopyInto::New, Over::Nothing);
+        let mut copy = copy_of(rig, to.clone(), NEW, Over::Nothing);
         copy.manner.reflink = reflink;
         let copied = rig.copy(copy);
         assert_eq!(copied.bytes, sizes.iter().sum::<usize>() as u64);
@@ -330,7 +330,7 @@ pub(crate) fn names_of_any_bytes_are_copied(rig: &Rig) {
     }
     rig.unlink("src/plain");
     rig.mkdir("dst/existing");
-    for (way, into) in [("existing", CopyInto::Existing), ("new", CopyInto::New)] {
+    for (way, into) in [("existing", CopyInto::Existing), ("new", NEW)] {
         let to = rig.dir("dst", way);
         let copied = rig.copy(copy_of(rig, to.clone(), into, Over::Nothing));
         assert_eq!(kinds(&copied.failures), []);
@@ -344,7 +344,7 @@ pub(crate) fn names_of_any_bytes_are_copied(rig: &Rig) {
 
 pub(crate) fn a_missing_source_directory_fails_the_task(rig: &Rig) {
     three_files(rig);
-    for (way, into) in [("", CopyInto::Existing), ("new", CopyInto::New)] {
+    for (way, into) in [("", CopyInto::Existing), ("new", NEW)] {
         let mut copy = copy_of(rig, rig.dir("dst", way), into, Over::Nothing);
         copy.from = rig.dir("src", "gone");
         let error = rig.fails(Task::Copy(copy));
@@ -382,9 +382,13 @@ pub(crate) fn owners_and_set_id_bits_are_kept_by_who_may(rig: &Rig) {
     let mut entry = rig.page(&rig.src())[0].clone();
     (entry.meta.uid, entry.meta.gid, entry.meta.mode) = (54_321, 12_345, 0o6755);
     let changes = Changes { mode: true, owner: true, ..Changes::default() };
-    rig.arrange(rig.src(), vec![Step::Repair { entry, changes }]);
+    let placed = rig.arrange(rig.src(), vec![Step::Repair { entry, changes }]);
+    if !placed.lost.is_empty() {
+        skip("owners: this file system holds none, or not these");
+        return;
+    }
     rig.mkdir("dst/existing");
-    for (way, into) in [("existing", CopyInto::Existing), ("new", CopyInto::New)] {
+    for (way, into) in [("existing", CopyInto::Existing), ("new", NEW)] {
         let to = rig.dir("dst", way);
         assert_eq!(rig.copy(copy_of(rig, to.clone(), into, Over::Nothing)).files, 1);
         let meta = rig.see(&to, "a").expect("copied");
@@ -396,7 +400,7 @@ pub(crate) fn a_durable_copy_is_a_copy(rig: &Rig) {
     three_files(rig);
     rig.mkdir("dst/existing");
     let staged = rig.stage(rig.dst());
-    let kinds = [("existing", CopyInto::Existing), ("new", CopyInto::New), ("s", CopyInto::Staged)];
+    let kinds = [("existing", CopyInto::Existing), ("new", NEW), ("s", CopyInto::Staged)];
     for (way, into) in kinds {
         let mut to = rig.dir("dst", way);
         to.staged = (into == CopyInto::Staged).then(|| staged.clone());
@@ -405,7 +409,7 @@ pub(crate) fn a_durable_copy_is_a_copy(rig: &Rig) {
         let copied = rig.copy(copy);
         assert_eq!((copied.files, copied.failures.len()), (3, 0), "{way}");
     }
-    rig.place(rig.dst(), vec![Step::Publish { staged, name: name_of("s") }]);
+    rig.place(rig.dst(), vec![Step::Publish { staged, name: name_of("s"), over: Over::Nothing }]);
     for way in ["existing", "new", "s"] {
         assert_eq!(rig.read(&format!("dst/{way}/b")).as_deref(), Some(&b"second"[..]));
     }
@@ -423,7 +427,7 @@ pub(crate) fn attributes_are_copied(rig: &Rig) {
         skip("extended attributes: this file system has none");
         return;
     }
-    let copied = rig.copy(copy_of(rig, rig.dir("dst", "new"), CopyInto::New, Over::Nothing));
+    let copied = rig.copy(copy_of(rig, rig.dir("dst", "new"), NEW, Over::Nothing));
     assert!(copied.lost.is_empty() && copied.failures.is_empty(), "{copied:?}");
     let copies = rig.page(&rig.dir("dst", "new"));
     assert_eq!(copies[0].meta.xattrs, None);

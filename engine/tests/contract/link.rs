@@ -92,7 +92,7 @@ pub(crate) fn a_link_into_a_staged_directory_is_published_with_it(rig: &Rig) {
     to.staged = Some(staged.clone());
     let placed = rig.place(to, vec![link("name", "file", Over::Nothing)]);
     assert!(placed.failures.is_empty(), "{placed:?}");
-    rig.place(rig.dst(), vec![Step::Publish { staged, name: name_of("new") }]);
+    rig.place(rig.dst(), vec![Step::Publish { staged, name: name_of("new"), over: Over::Nothing }]);
     assert_eq!(rig.read("dst/new/name").as_deref(), Some(&b"content"[..]));
     assert_eq!(rig.see(&rig.dst(), "file").expect("there").nlink, 2);
 }

@@ -10,10 +10,10 @@ use blit_core::path::Name;
 use blit_core::spec::Preserve;
 use blit_core::task::{
     Copy, CopyInto, Dir, Hash, Held, List, Manner, Over, Page, Place, Removal, Remove, Space, Step,
-    Task, What,
+    Survey, Task, What,
 };
 
-use crate::rig::{MANNER, Rig, THEN, name_of, skip};
+use crate::rig::{MANNER, NEW, Rig, THEN, name_of, skip};
 
 pub(crate) fn pages_are_complete_and_without_duplicates(rig: &Rig) {
     rig.write("src/0000", "");
@@ -71,10 +71,10 @@ pub(crate) fn named_entries_come_in_the_order_asked_for_and_missing_ones_are_lef
 
 pub(crate) fn one_entry_or_none_is_read(rig: &Rig) {
     rig.write("src/a", "abc");
-    let listed = rig.list(rig.src(), What::One(name_of("a")));
+    let listed = rig.list(rig.src(), What::Names([name_of("a")].into()));
     assert_eq!(names(&listed.entries), [name_of("a")]);
     assert_eq!(listed.entries[0].meta.size, 3);
-    let listed = rig.list(rig.src(), What::One(name_of("b")));
+    let listed = rig.list(rig.src(), What::Names([name_of("b")].into()));
     assert!(listed.entries.is_empty() && listed.failures.is_empty());
 }
 
@@ -97,11 +97,58 @@ pub(crate) fn temporaries_are_never_entries_and_are_leftovers_on_request(rig: &R
     let found: BTreeSet<Name> = names(&listed.entries).into_iter().collect();
     assert_eq!(found, BTreeSet::from(["a", ".blit-not.tmp"].map(name_of)));
     assert_eq!(listed.leftovers, [leftover]);
-    let quiet = List { dir: rig.src(), what: all(), xattrs: false, leftovers: false };
+    let quiet = List { dir: rig.src(), what: all(), xattrs: false, survey: Survey::Nothing };
     match rig.run_one(Task::List(quiet)) {
         Ok(blit_core::task::Output::Listed(listed)) => assert!(listed.leftovers.is_empty()),
         other => panic!("{other:?}"),
     }
+}
+
+pub(crate) fn all_names_are_told_on_request_without_examining_them(rig: &Rig) {
+    rig.write_empty("src", &["a", "b", "c"]);
+    rig.mkdir("src/dir");
+    rig.symlink(rig.src(), "link", b"nowhere");
+    let leftover = Name::temporary(1, 1);
+    rig.write(&format!("src/{leftover}"), "");
+    let _held = rig.stage(rig.src());
+    let wanted = ["a", "b", "c", "dir", "link"].map(name_of);
+    let page: Page = [rig.entry("b", Kind::File)].into();
+    let whats = [
+        (What::Itself, 0),
+        (What::Named(page), 1),
+        (What::Names(["c", "gone", "a"].map(name_of).into()), 2),
+        (What::Next { after: None, entries_max: 1 }, 1),
+        (all(), 5),
+    ];
+    for (what, entries) in whats {
+        for survey in [Survey::Nothing, Survey::Leftovers, Survey::Names] {
+            let mut listed = rig.survey(rig.src(), what.clone(), survey);
+            listed.names.sort();
+            let all: &[Name] = if survey == Survey::Names { &wanted } else { &[] };
+            assert_eq!(listed.names, all, "{what:?}");
+            let left = survey != Survey::Nothing;
+            assert_eq!(listed.leftovers.contains(&leftover), left, "{what:?}");
+            assert_eq!(listed.entries.len(), entries, "{what:?}");
+        }
+    }
+}
+
+pub(crate) fn later_pages_tell_no_names(rig: &Rig) {
+    rig.write_empty("src", &["a", "b", "c"]);
+    let what = |after| What::Next { after, entries_max: 1 };
+    let first = rig.survey(rig.src(), what(None), Survey::Names);
+    assert_eq!(first.names.len(), 3);
+    assert!(first.next.is_some());
+    let second = rig.survey(rig.src(), what(first.next), Survey::Names);
+    assert_eq!((second.names.len(), second.entries.len()), (0, 1));
+}
+
+pub(crate) fn several_names_come_in_the_order_asked_for(rig: &Rig) {
+    rig.write_empty("src", &["a", "b", "c"]);
+    let asked = ["c", "gone", "a"].map(name_of);
+    let listed = rig.list(rig.src(), What::Names(asked.into()));
+    assert_eq!(names(&listed.entries), ["c", "a"].map(name_of));
+    assert!(listed.failures.is_empty() && listed.next.is_none() && listed.dir.is_some());
 }
 
 pub(crate) fn a_missing_root_is_not_found(rig: &Rig) {
@@ -145,8 +192,8 @@ pub(crate) fn a_path_through_a_symlink_is_refused(rig: &Rig) {
 fn tasks_in(rig: &Rig, dir: &Dir) -> Vec<Task> {
     let manner: Manner = MANNER;
     let copy = crate::rig::copy_of(rig, dir.clone(), CopyInto::Existing, Over::Nothing);
-    let new = Copy { to: dir.child(&name_of("d")), into: CopyInto::New, ..copy.clone() };
-    let steps = vec![Step::MakeDir { name: name_of("made"), plain: true }];
+    let new = Copy { to: dir.child(&name_of("d")), into: NEW, ..copy.clone() };
+    let steps = vec![Step::MakeDir { name: name_of("made"), plain: true, over: Over::Nothing }];
     let names = vec![name_of("kept")];
     vec![
         list(dir.clone()),
@@ -188,7 +235,10 @@ pub(crate) fn what_is_listed_is_exact(rig: &Rig) {
 
 pub(crate) fn names_of_any_bytes_are_listed(rig: &Rig) {
     let odd: Vec<Name> = odd_names();
-    let steps = odd.iter().map(|name| Step::MakeDir { name: name.clone(), plain: true }).collect();
+    let steps = odd
+        .iter()
+        .map(|name| Step::MakeDir { name: name.clone(), plain: true, over: Over::Nothing })
+        .collect();
     let placed = rig.place(rig.src(), steps);
     assert!(placed.failures.is_empty(), "{placed:?}");
     let mut listed = names(&rig.list(rig.src(), all()).entries);
@@ -214,7 +264,7 @@ pub(crate) fn attributes_are_read_only_when_asked_for(rig: &Rig) {
     }
     let listed = rig.list(rig.src(), all());
     assert_eq!(listed.entries[0].meta.xattrs.as_deref(), Some(&xattrs[..]));
-    let quiet = List { dir: rig.src(), what: all(), xattrs: false, leftovers: false };
+    let quiet = List { dir: rig.src(), what: all(), xattrs: false, survey: Survey::Nothing };
     match rig.run_one(Task::List(quiet)) {
         Ok(blit_core::task::Output::Listed(listed)) => {
             assert_eq!(listed.entries[0].meta.xattrs, None);
@@ -235,7 +285,7 @@ pub(crate) fn odd_names() -> Vec<Name> {
 }
 
 fn list(dir: Dir) -> Task {
-    Task::List(List { dir, what: all(), xattrs: true, leftovers: true })
+    Task::List(List { dir, what: all(), xattrs: true, survey: Survey::Leftovers })
 }
 
 fn all() -> What {

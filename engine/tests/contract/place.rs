@@ -31,7 +31,7 @@ pub(crate) fn steps_run_in_order_and_a_failed_one_stops_no_other(rig: &Rig) {
 }
 
 pub(crate) fn a_made_directory_is_private_unless_plain(rig: &Rig) {
-    let plain = Step::MakeDir { name: name_of("plain"), plain: true };
+    let plain = Step::MakeDir { name: name_of("plain"), plain: true, over: Over::Nothing };
     rig.place(rig.dst(), vec![make("private"), plain]);
     assert_eq!(rig.see(&rig.dst(), "private").expect("made").mode, 0o700);
     let plain = rig.see(&rig.dst(), "plain").expect("made");
@@ -55,7 +55,10 @@ pub(crate) fn a_staged_directory_is_published_under_its_name(rig: &Rig) {
     let staged = rig.stage(rig.dst());
     assert!(rig.page(&rig.dst()).is_empty(), "it is not to be seen");
     assert_eq!(rig.names("dst").len(), 1);
-    let placed = rig.place(rig.dst(), vec![Step::Publish { staged, name: name_of("new") }]);
+    let placed = rig.place(
+        rig.dst(),
+        vec![Step::Publish { staged, name: name_of("new"), over: Over::Nothing }],
+    );
     assert!(placed.failures.is_empty(), "{placed:?}");
     rig.assert_names("dst", &["new"]);
     assert_eq!(rig.see(&rig.dst(), "new").expect("published").mode, 0o700);
@@ -67,7 +70,10 @@ pub(crate) fn a_staged_directory_is_never_published_over_anything(rig: &Rig) {
     rig.symlink(rig.dst(), "link", b"empty");
     for name in ["empty", "file", "link"] {
         let staged = rig.stage(rig.dst());
-        let placed = rig.place(rig.dst(), vec![Step::Publish { staged, name: name_of(name) }]);
+        let placed = rig.place(
+            rig.dst(),
+            vec![Step::Publish { staged, name: name_of(name), over: Over::Nothing }],
+        );
         assert_eq!(kinds(&placed.failures), [(0, ErrorKind::AlreadyExists)], "{name}");
     }
     assert_eq!(rig.see(&rig.dst(), "link").map(|meta| meta.kind), Some(Kind::Symlink));
@@ -88,7 +94,7 @@ pub(crate) fn a_staged_directory_can_be_filled_after_it_is_published(rig: &Rig) 
     to.staged = Some(staged.clone());
     let placed = rig.place(to.clone(), vec![make("before")]);
     assert!(placed.failures.is_empty(), "{placed:?}");
-    rig.place(rig.dst(), vec![Step::Publish { staged, name: name_of("new") }]);
+    rig.place(rig.dst(), vec![Step::Publish { staged, name: name_of("new"), over: Over::Nothing }]);
     let placed = rig.place(to.clone(), vec![make("after")]);
     assert!(placed.failures.is_empty(), "{placed:?}");
     let late: Copy = copy_of(rig, to, CopyInto::Existing, Over::Nothing);
@@ -282,5 +288,5 @@ fn nodes(rig: &Rig) -> [blit_core::entry::Entry; 2] {
 }
 
 fn make(name: &str) -> Step {
-    Step::MakeDir { name: name_of(name), plain: false }
+    Step::MakeDir { name: name_of(name), plain: false, over: Over::Nothing }
 }

@@ -1,12 +1,15 @@
 //! What a removal promises.
 //! It must not leave a test's tree in an order that only one engine gives.
 
+use std::sync::Arc;
+
 use blit_core::ErrorKind;
 use blit_core::entry::Kind;
+use blit_core::event::Control;
 use blit_core::path::Name;
-use blit_core::task::{Over, Removal, Remove, Step, Task};
+use blit_core::task::{Output, Over, Removal, Remove, Step, Task};
 
-use crate::rig::{Rig, name_of};
+use crate::rig::{Rig, THEN, name_of, way_of};
 
 pub(crate) fn single_removes_files_and_empty_directories(rig: &Rig) {
     rig.write("dst/file", "");
@@ -62,7 +65,10 @@ pub(crate) fn a_leftover_is_kept_while_its_lock_is_held(rig: &Rig) {
     let leftover = leftover(rig);
     let removed = rig.remove(rig.dst(), &[&leftover], Removal::Leftover);
     assert_eq!((removed.files, removed.dirs, removed.failures.len()), (0, 0, 0), "{removed:?}");
-    let placed = rig.place(rig.dst(), vec![Step::Publish { staged, name: name_of("new") }]);
+    let placed = rig.place(
+        rig.dst(),
+        vec![Step::Publish { staged, name: name_of("new"), over: Over::Nothing }],
+    );
     assert!(placed.failures.is_empty(), "{placed:?}");
 }
 
@@ -81,6 +87,94 @@ pub(crate) fn a_leftover_without_a_temporary_name_is_data_and_stays(rig: &Rig) {
     let removed = rig.remove(rig.dst(), &["data"], Removal::Leftover);
     assert_eq!((removed.files, removed.dirs, removed.failures.len()), (0, 0, 1), "{removed:?}");
     assert_eq!(rig.read("dst/data").as_deref(), Some(&b"data"[..]));
+}
+
+pub(crate) fn unchanged_removes_what_is_as_it_was(rig: &Rig) {
+    rig.write_empty("src", &["file", "gone", "other"]);
+    rig.write("src/full", "content");
+    rig.symlink(rig.src(), "link", b"file");
+    let entry = rig.entry("pipe", Kind::Fifo);
+    rig.arrange(rig.src(), vec![Step::Node { entry, over: Over::Nothing }]);
+    let removal = Removal::Unchanged(rig.page(&rig.src()));
+    rig.unlink("src/gone");
+    let names = ["file", "full", "gone", "link", "pipe"];
+    let removed = rig.remove(rig.src(), &names, removal);
+    assert_eq!((removed.files, removed.dirs, removed.failures.len()), (4, 0, 0), "{removed:?}");
+    rig.assert_names("src", &["other"]);
+}
+
+pub(crate) fn unchanged_keeps_what_changed_and_says_so(rig: &Rig) {
+    rig.write_empty("src", &["dressed", "replaced", "unknown", "unlinked"]);
+    rig.write("src/content", "1");
+    rig.mkdir("src/dir");
+    let page = rig.page(&rig.src());
+    let known = page.iter().filter(|entry| entry.name != name_of("unknown")).cloned();
+    let removal = Removal::Unchanged(known.collect());
+    // Another size and another time, since a clock may stand still for so long.
+    rig.write("src/content", "22");
+    rig.dress(&rig.src(), "dressed", (0o600, THEN));
+    for name in ["replaced", "unlinked"] {
+        rig.unlink(&format!("src/{name}"));
+    }
+    rig.write("src/replaced", "");
+    rig.mkdir("src/unlinked");
+    let names = ["content", "dir", "dressed", "replaced", "unknown", "unlinked"];
+    let removed = rig.remove(rig.src(), &names, removal);
+    assert_eq!((removed.files, removed.dirs, removed.failures.len()), (0, 0, 6), "{removed:?}");
+    for (error, name) in removed.failures.iter().zip(names) {
+        assert_eq!(error.kind, ErrorKind::Changed, "{error}");
+        assert!(error.path.ends_with(name.as_bytes()), "{error}");
+        assert!(error.to_string().contains("it stays in the source"), "{error}");
+    }
+    rig.assert_names("src", &names);
+}
+
+pub(crate) fn unchanged_removes_all_names_of_an_inode_one_after_another(rig: &Rig) {
+    rig.write("src/one", "content");
+    let of = Arc::new(way_of(b"one"));
+    rig.arrange(rig.src(), vec![Step::Link { name: name_of("two"), of, over: Over::Nothing }]);
+    let removal = Removal::Unchanged(rig.page(&rig.src()));
+    // The second one has another time of change and another number of names by then.
+    let removed = rig.remove(rig.src(), &["one", "two"], removal);
+    assert_eq!((removed.files, removed.failures.len()), (2, 0), "{removed:?}");
+    rig.assert_names("src", &[]);
+}
+
+pub(crate) fn a_removal_cut_short_tells_what_it_removed(rig: &Rig) {
+    for removal in [Removal::Single, Removal::Tree] {
+        let names: Vec<String> = (0..400).map(|index| format!("{index:03}")).collect();
+        for name in &names {
+            match removal {
+                Removal::Tree => {
+                    rig.mkdir(&format!("dst/{name}"));
+                    rig.write_empty(&format!("dst/{name}"), &["a", "b"]);
+                }
+                _ => rig.write(&format!("dst/{name}"), ""),
+            }
+        }
+        let control = Arc::new(Control::default());
+        let names_given = names.iter().map(name_of).collect();
+        let task = Remove { dir: rig.dst(), names: names_given, removal: removal.clone() };
+        let result = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while rig.names("dst").len() > 350 {}
+                control.cancel();
+            });
+            rig.run_under(vec![Task::Remove(task)], &control).pop().expect("one result")
+        });
+        let left = rig.names("dst").len() as u64;
+        let Ok(Output::Removed(removed)) = result else { panic!("{result:?}") };
+        let whole = if removal == Removal::Tree { removed.dirs } else { removed.files };
+        assert_eq!(whole + left, 400, "{removed:?}");
+        let told: Vec<ErrorKind> = removed.failures.iter().map(|error| error.kind).collect();
+        // Who cancels may come too late.
+        let wanted: &[ErrorKind] = if left == 0 { &[] } else { &[ErrorKind::Interrupted] };
+        assert_eq!(told, wanted);
+        let rest = rig.names("dst");
+        let rest: Vec<&str> =
+            rest.iter().map(|name| std::str::from_utf8(name).expect("text")).collect();
+        rig.remove(rig.dst(), &rest, Removal::Tree);
+    }
 }
 
 pub(crate) fn a_link_on_the_way_is_not_followed(rig: &Rig) {

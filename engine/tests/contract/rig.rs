@@ -17,16 +17,21 @@ use blit_core::sim::{Disk, FsOptions, SimEngine, SimOptions, User};
 use blit_core::spec::{Preserve, Reflink};
 use blit_core::task::{
     Copied, Copy, CopyInto, Dir, Held, List, Listed, Manner, Output, Over, Page, Pick, Place,
-    Placed, Removal, Remove, Removed, Root, Space, SpaceFacts, Step, Task, TaskId, What,
+    Placed, Removal, Remove, Removed, Root, Space, SpaceFacts, Step, Survey, Task, TaskId, What,
 };
 use blit_core::{Error, ErrorKind};
 use blit_engine::Choice;
 use blit_fallback::ThreadEngine;
 use tempfile::TempDir;
 
+use crate::apart::Apart;
+
 /// How everything is written where a test does not say otherwise.
 pub(crate) const MANNER: Manner =
     Manner { preserve: Preserve::ALL, reflink: Reflink::Auto, fsync: false };
+
+/// A directory that is made for one copy where nothing is.
+pub(crate) const NEW: CopyInto = CopyInto::New(Over::Nothing);
 
 /// A moment that no clock shows.
 pub(crate) const THEN: Time = Time { secs: 1_234_567_890, nanos: 123_456_789 };
@@ -116,6 +121,22 @@ impl Rig {
 
     pub(crate) fn dst(&self) -> Dir {
         self.dir("dst", "")
+    }
+
+    /// A small file system beside `src` and `dst`; nothing where none can be mounted.
+    pub(crate) fn apart(&self) -> Option<Apart> {
+        match &self.floor {
+            Floor::Real(top) => Apart::mount(top.path().join("apart")),
+            Floor::Sim(disk, _) => Some(Apart::simulate(disk)),
+        }
+    }
+
+    /// A directory on a file system that holds neither owners nor modes; only simulated.
+    pub(crate) fn without_owners(&self) -> Option<Dir> {
+        let Floor::Sim(disk, _) = &self.floor else { return None };
+        let options = FsOptions { owners: false, modes: false, ..FsOptions::default() };
+        disk.mount("/ownerless", options);
+        Some(Dir::new(&Root::new("/ownerless"), RelPath::root()))
     }
 
     /// Makes a directory.
@@ -279,7 +300,12 @@ impl Rig {
 
     #[track_caller]
     pub(crate) fn list(&self, dir: Dir, what: What) -> Listed {
-        let list = List { dir, what, xattrs: true, leftovers: true };
+        self.survey(dir, what, Survey::Leftovers)
+    }
+
+    #[track_caller]
+    pub(crate) fn survey(&self, dir: Dir, what: What, survey: Survey) -> Listed {
+        let list = List { dir, what, xattrs: true, survey };
         match self.run_one(Task::List(list)) {
             Ok(Output::Listed(listed)) => listed,
             other => panic!("{other:?}"),
@@ -290,7 +316,7 @@ impl Rig {
     #[track_caller]
     pub(crate) fn page(&self, dir: &Dir) -> Page {
         let what = What::Next { after: None, entries_max: 100_000 };
-        let list = List { dir: dir.clone(), what, xattrs: true, leftovers: false };
+        let list = List { dir: dir.clone(), what, xattrs: true, survey: Survey::Nothing };
         let Output::Listed(mut listed) = self.arrange_one(Task::List(list)) else {
             panic!("no listing")
         };
@@ -302,8 +328,8 @@ impl Rig {
     /// The entry `name`, as the trusted engine sees it.
     #[track_caller]
     pub(crate) fn see(&self, dir: &Dir, name: &str) -> Option<Meta> {
-        let what = What::One(name_of(name));
-        let list = List { dir: dir.clone(), what, xattrs: true, leftovers: false };
+        let what = What::Names([name_of(name)].into());
+        let list = List { dir: dir.clone(), what, xattrs: true, survey: Survey::Nothing };
         let Output::Listed(mut listed) = self.arrange_one(Task::List(list)) else {
             panic!("no listing")
         };
@@ -314,7 +340,7 @@ impl Rig {
     #[track_caller]
     pub(crate) fn see_dir(&self, dir: &Dir) -> Meta {
         let what = What::Itself;
-        let list = List { dir: dir.clone(), what, xattrs: true, leftovers: false };
+        let list = List { dir: dir.clone(), what, xattrs: true, survey: Survey::Nothing };
         let Output::Listed(listed) = self.arrange_one(Task::List(list)) else {
             panic!("no listing")
         };

@@ -7,11 +7,12 @@ use blit_core::ErrorKind;
 use blit_core::entry::Kind;
 use blit_core::event::Control;
 use blit_core::task::{
-    CopyInto, Hash, List, Output, Over, Place, Removal, Remove, Space, Step, Task, TaskId, What,
+    CopyInto, Hash, List, Output, Over, Place, Removal, Remove, Space, Step, Survey, Task, TaskId,
+    What,
 };
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::rig::{MANNER, Rig, copy_of, name_of};
+use crate::rig::{MANNER, NEW, Rig, copy_of, name_of};
 
 pub(crate) fn digests_are_xxh3_in_the_order_of_the_names(rig: &Rig) {
     let large = vec![7; 3_000_001];
@@ -79,11 +80,15 @@ pub(crate) fn a_thousand_tasks_end_once_each(rig: &Rig) {
         .map(|index| match index % 4 {
             0 => {
                 let to = rig.dir("dst", &format!("new{index}"));
-                Task::Copy(copy_of(rig, to, CopyInto::New, Over::Nothing))
+                Task::Copy(copy_of(rig, to, NEW, Over::Nothing))
             }
             1 => Task::Space(Space { dir: rig.src(), probe_times: index % 8 == 1 }),
             2 => {
-                let steps = vec![Step::MakeDir { name: name_of(index.to_string()), plain: false }];
+                let steps = vec![Step::MakeDir {
+                    name: name_of(index.to_string()),
+                    plain: false,
+                    over: Over::Nothing,
+                }];
                 Task::Place(Place { to: rig.dst(), steps, manner: MANNER })
             }
             _ => Task::Hash(Hash { dir: rig.src(), names: vec![name_of("a")] }),
@@ -110,7 +115,7 @@ fn harmless(rig: &Rig) -> [Task; 3] {
     let dir = rig.src();
     let what = What::Next { after: None, entries_max: 10 };
     [
-        Task::List(List { dir: dir.clone(), what, xattrs: true, leftovers: true }),
+        Task::List(List { dir: dir.clone(), what, xattrs: true, survey: Survey::Leftovers }),
         Task::Hash(Hash { dir: dir.clone(), names: vec![name_of("a")] }),
         Task::Space(Space { dir, probe_times: false }),
     ]
@@ -119,14 +124,14 @@ fn harmless(rig: &Rig) -> [Task; 3] {
 fn one_of_each(rig: &Rig) -> Vec<Task> {
     let mut tasks: Vec<Task> = harmless(rig).into();
     let steps = vec![
-        Step::MakeDir { name: name_of("dir"), plain: false },
+        Step::MakeDir { name: name_of("dir"), plain: false, over: Over::Nothing },
         Step::Stage,
         Step::Node { entry: rig.entry("pipe", Kind::Fifo), over: Over::Nothing },
     ];
     let names = vec![name_of("a")];
     tasks.extend([
         Task::Copy(copy_of(rig, rig.dst(), CopyInto::Existing, Over::Entry)),
-        Task::Copy(copy_of(rig, rig.dir("dst", "new"), CopyInto::New, Over::Nothing)),
+        Task::Copy(copy_of(rig, rig.dir("dst", "new"), NEW, Over::Nothing)),
         Task::Place(Place { to: rig.dst(), steps, manner: MANNER }),
         Task::Remove(Remove { dir: rig.dst(), names: names.clone(), removal: Removal::Single }),
         Task::Remove(Remove { dir: rig.dst(), names, removal: Removal::Tree }),

@@ -3,6 +3,7 @@
 
 mod data;
 mod meta;
+mod mount;
 mod names;
 mod xattr;
 
@@ -21,14 +22,18 @@ use nix::sys::stat::Mode;
 
 use super::{Access, Identity};
 
-pub use data::{clone_file, copy_range, next_extent, read_at, sync, try_lock, write_at};
+pub use data::{
+    clone_file, copy_range, is_cached, next_extent, raise_open_files, read_at, sync, try_lock,
+    will_need, write_at,
+};
 pub use meta::{
     STATX_WANTED, file_system, meta_of, set_mode, set_owner, set_times, stat, stat_at, time_step_ns,
 };
+pub use mount::canonical_place;
 pub use names::{
-    Names, create_new, create_unnamed, link, link_unnamed, make_device, make_dir, make_fifo,
-    make_private_dir, make_socket, make_symlink, read_link, remove_dir, remove_file, rename_new,
-    rename_over,
+    Names, create_new, create_unnamed, exchange, link, link_unnamed, make_device, make_dir,
+    make_fifo, make_private_dir, make_socket, make_symlink, move_new, move_over, read_link,
+    remove_dir, remove_file, rename_new, rename_over,
 };
 pub use xattr::{acl_is_inherited, remove_xattr, set_xattr, xattrs_at, xattrs_of};
 
@@ -194,6 +199,11 @@ pub fn is_not_permitted(error: &io::Error) -> bool {
 /// Whether the descriptor was opened without the right to do what was asked.
 pub fn is_bad_handle(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EBADF)
+}
+
+/// Whether the process or the system has no descriptor left.
+pub fn is_out_of_files(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 /// Whether a value is larger than the system takes.

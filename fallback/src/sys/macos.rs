@@ -38,12 +38,15 @@ use nix::sys::stat::Mode;
 
 use super::{Access, Identity};
 
-pub use data::{clone_file, copy_range, next_extent, read_at, sync, try_lock, write_at};
+pub use data::{
+    clone_file, copy_range, is_cached, next_extent, raise_open_files, read_at, sync, try_lock,
+    will_need, write_at,
+};
 pub use meta::{file_system, set_mode, set_owner, set_times, stat, stat_at, time_step_ns};
 pub use names::{
-    Names, create_new, create_unnamed, link, link_unnamed, make_device, make_dir, make_fifo,
-    make_private_dir, make_socket, make_symlink, read_link, remove_dir, remove_file, rename_new,
-    rename_over,
+    Names, create_new, create_unnamed, exchange, link, link_unnamed, make_device, make_dir,
+    make_fifo, make_private_dir, make_socket, make_symlink, move_new, move_over, read_link,
+    remove_dir, remove_file, rename_new, rename_over,
 };
 pub use xattr::{acl_is_inherited, remove_xattr, set_xattr, xattrs_at, xattrs_of};
 
@@ -236,6 +239,16 @@ pub fn is_unsupported(error: &io::Error) -> bool {
 /// Whether the two places are on different file systems.
 pub fn is_cross_device(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EXDEV)
+}
+
+/// Which place of its file system a directory is: not told here.
+pub fn canonical_place(_: &OpenDir) -> Option<(u64, Vec<u8>)> {
+    None
+}
+
+/// Whether the process or the system has no descriptor left.
+pub fn is_out_of_files(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 /// Whether the user may not do what was asked, whatever the mode bits say.

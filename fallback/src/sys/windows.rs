@@ -45,12 +45,16 @@ use windows_sys::Win32::Storage::FileSystem as win;
 use super::{Access, Identity};
 use nt::{Request, is_code};
 
-pub use data::{clone_file, copy_range, next_extent, read_at, sync, try_lock, write_at};
+pub use data::{
+    clone_file, copy_range, is_cached, next_extent, raise_open_files, read_at, sync, try_lock,
+    will_need, write_at,
+};
 pub use link::{make_symlink, read_link};
 pub use meta::{file_system, set_mode, set_owner, set_times, stat, stat_at, time_step_ns};
 pub use names::{
-    Names, create_new, create_unnamed, link, link_unnamed, make_device, make_dir, make_fifo,
-    make_private_dir, make_socket, remove_dir, remove_file, rename_new, rename_over,
+    Names, create_new, create_unnamed, exchange, link, link_unnamed, make_device, make_dir,
+    make_fifo, make_private_dir, make_socket, move_new, move_over, remove_dir, remove_file,
+    rename_new, rename_over,
 };
 pub use xattr::{acl_is_inherited, remove_xattr, set_xattr, xattrs_at, xattrs_of};
 
@@ -238,6 +242,16 @@ pub fn is_unsupported(error: &io::Error) -> bool {
 /// Whether the two places are on different file systems.
 pub fn is_cross_device(error: &io::Error) -> bool {
     is_code(error, codes::ERROR_NOT_SAME_DEVICE)
+}
+
+/// Which place of its file system a directory is: not told here.
+pub fn canonical_place(_: &OpenDir) -> Option<(u64, Vec<u8>)> {
+    None
+}
+
+/// Whether the process or the system has no handle left.
+pub fn is_out_of_files(error: &io::Error) -> bool {
+    is_code(error, codes::ERROR_TOO_MANY_OPEN_FILES)
 }
 
 /// Whether the user may not do what was asked, whatever the mode bits say.

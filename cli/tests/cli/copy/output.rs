@@ -7,24 +7,8 @@ use serde_json::Value;
 use crate::support::compare::read;
 use crate::support::on_every_engine;
 use crate::support::sandbox::{Run, Sandbox};
-use crate::support::schema::violations;
+use crate::support::schema::{object, schema};
 use crate::support::tree::{dir, file, hard, link};
-
-fn schema() -> Value {
-    let text =
-        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/summary.schema.json"));
-    serde_json::from_str(&text.expect("the schema is there")).expect("the schema is JSON")
-}
-
-/// The object that a run printed, checked against the schema.
-#[track_caller]
-fn object(run: &Run) -> Value {
-    assert_eq!(run.stdout.lines().count(), 1, "one object on one line: {run:?}");
-    let value: Value = serde_json::from_str(&run.stdout).expect("JSON");
-    assert_eq!(violations(&schema(), &value), [""; 0], "{value}");
-    assert_eq!(value["exit_code"], run.code, "{value}");
-    value
-}
 
 /// A tree that is partly copied already.
 fn make_work(sandbox: &Sandbox) {
@@ -43,30 +27,6 @@ fn make_work(sandbox: &Sandbox) {
     ]);
 }
 
-/// The lines about changes, in the words of a run, sorted.
-fn changes(run: &Run) -> Vec<String> {
-    let mut lines: Vec<String> = run
-        .stdout
-        .lines()
-        .filter(|line| line.contains("  "))
-        .map(|line| {
-            let (word, path) = line.split_once("  ").expect("filtered");
-            let word = match word.trim() {
-                "would copy" => "copied",
-                "would replace" => "replaced",
-                "would create" => "created",
-                "would link" => "linked",
-                "would repair" => "repaired",
-                "would remove" => "removed",
-                word => word,
-            };
-            format!("{word} {}", path.trim_start())
-        })
-        .collect();
-    lines.sort();
-    lines
-}
-
 on_every_engine! {
     fn a_dry_run_changes_nothing_and_tells_what_the_run_does(sandbox) {
         make_work(sandbox);
@@ -75,10 +35,10 @@ on_every_engine! {
         assert!(dry.stdout.contains("would copy "), "{dry:?}");
         assert_eq!(read(&sandbox.path("dst")), before, "a dry run changed something");
         let real = sandbox.blit(&["copy", "-v", "src/", "dst"]).code(0);
-        assert_eq!(changes(&dry), changes(&real));
-        assert!(changes(&dry).len() >= 8, "{dry:?}");
+        assert_eq!(dry.changes(), real.changes());
+        assert!(dry.changes().len() >= 8, "{dry:?}");
         let rest = sandbox.blit(&["copy", "-n", "src/", "dst"]).code(0);
-        assert_eq!(changes(&rest), [""; 0], "a run leaves nothing to do");
+        assert_eq!(rest.changes(), [""; 0], "a run leaves nothing to do");
     }
 
     fn a_dry_run_into_nothing_makes_nothing(sandbox) {
@@ -86,7 +46,7 @@ on_every_engine! {
         let dry = sandbox.blit(&["copy", "-n", "src", "fresh"]).code(0);
         assert!(!sandbox.exists("fresh"), "{dry:?}");
         let real = sandbox.blit(&["copy", "-v", "src", "fresh"]).code(0);
-        assert_eq!(changes(&dry), changes(&real));
+        assert_eq!(dry.changes(), real.changes());
     }
 
     fn each_change_is_told_with_its_name_escaped(sandbox) {
@@ -206,7 +166,8 @@ fn every_key_of_the_schema_is_explained() {
     let schema = schema();
     let keys = schema["properties"].as_object().expect("an object").keys();
     let of_faults = schema["$defs"]["fault"]["properties"].as_object().expect("an object").keys();
-    for key in keys.clone().chain(of_faults) {
+    let of_rows = schema["$defs"]["row"]["properties"].as_object().expect("an object").keys();
+    for key in keys.clone().chain(of_faults).chain(of_rows) {
         assert!(page.contains(&format!("`{key}`")), "docs/json.md does not explain {key}");
     }
     let required = schema["required"].as_array().expect("a list").iter().filter_map(Value::as_str);

@@ -1,37 +1,11 @@
 //! Random trees, changed at random: after each copy the destination is what it should be, and a dry run told it.
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 
 use crate::support::compare::{Tree, read};
+use crate::support::random;
 use crate::support::sandbox::Sandbox;
-use crate::support::tree::{Node, dir, fifo, file, link};
-
-/// One entry somewhere below `src`; the few names make entries meet in later edits.
-fn node() -> impl Strategy<Value = Node> {
-    let name = prop::sample::select(vec!["a", "b", "c", "\u{e4}", "x y"]);
-    let path =
-        prop::collection::vec(name, 1..4).prop_map(|names| format!("src/{}", names.join("/d/")));
-    let mode = prop::sample::select(vec![0o644_u32, 0o600, 0o755, 0o400, 0o4755]);
-    let time = (0_i64..2_000_000_000, 0_i64..1_000_000_000);
-    (path, 0..5_u8, prop::collection::vec(any::<u8>(), 0..5000), mode, time).prop_map(
-        |(path, kind, content, mode, (secs, nanos))| match kind {
-            0 | 1 => file(format!("{path}.f"), content).mode(mode).time(secs, nanos),
-            2 => dir(format!("{path}.d")).mode(0o700 | mode & 0o777).time(secs, nanos),
-            3 => link(format!("{path}.l"), "../some/where").time(secs, nanos),
-            _ => fifo(&format!("{path}.p")).mode(mode & 0o777).time(secs, nanos),
-        },
-    )
-}
-
-/// A tree without two entries of one path.
-fn nodes() -> impl Strategy<Value = Vec<Node>> {
-    prop::collection::vec(node(), 1..25).prop_map(|mut nodes| {
-        nodes.sort_by_key(|node| node.path().to_vec());
-        nodes.dedup_by_key(|node| node.path().to_vec());
-        nodes
-    })
-}
+use crate::support::tree::{Node, dir};
 
 /// All of `source` is in `destination`.
 fn is_contained(source: &Tree, destination: &Tree) -> Result<(), TestCaseError> {
@@ -61,17 +35,11 @@ fn check(engine: &'static str, first: &[Node], second: &[Node]) -> Result<(), Te
     Ok(())
 }
 
-fn run(engine: &'static str, cases: u32) {
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
-    let result = TestRunner::new(config)
-        .run(&(nodes(), nodes()), |(first, second)| check(engine, &first, &second));
-    if let Err(error) = result {
-        panic!("{error}");
-    }
-}
-
 fn rounds(sandbox: &Sandbox) {
-    run(sandbox.engine(), 24);
+    let engine = sandbox.engine();
+    random::rounds(24, &(random::nodes(), random::nodes()), |(first, second)| {
+        check(engine, &first, &second)
+    });
 }
 
 #[test]

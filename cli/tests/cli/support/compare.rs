@@ -113,8 +113,12 @@ fn read_entry(
     tree.insert(path.clone(), facts);
     if kind == "dir" {
         let dir = open_dir(at);
-        for entry in fs::read_dir(below(&dir, OsStr::new("."))).expect("readable") {
-            let name = entry.expect("readable").file_name();
+        let entries = fs::read_dir(below(&dir, OsStr::new("."))).expect("readable");
+        let mut names: Vec<OsString> =
+            entries.map(|entry| entry.expect("readable").file_name()).collect();
+        // In one order, so that it is the same name that others are told to be the same as.
+        names.sort();
+        for name in names {
             let mut child = path.clone();
             if !child.is_empty() {
                 child.push(b'/');

@@ -117,6 +117,15 @@ impl Sandbox {
         Run::of(&mut self.command(args))
     }
 
+    /// Runs the command with `input` on its standard input.
+    pub(crate) fn blit_reads(&self, args: &[&str], input: &[u8]) -> Run {
+        let mut command = self.command(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the command starts");
+        child.stdin.take().expect("piped").write_all(input).expect("it reads");
+        Run::from(child.wait_with_output().expect("ends"))
+    }
+
     /// Starts the command with its standard output in a pipe.
     pub(crate) fn start(&self, args: &[&str]) -> Child {
         let mut command = self.command(args);
@@ -191,6 +200,30 @@ impl Run {
     pub(crate) fn sums_up(self, text: &str) -> Self {
         assert!(self.stdout.starts_with(text), "no {text:?} at the start of {self:#?}");
         self
+    }
+}
+
+impl Run {
+    /// The lines about changes, in the words of a run, sorted.
+    pub(crate) fn changes(&self) -> Vec<String> {
+        let told = self.stdout.lines().filter_map(|line| line.split_once("  "));
+        let mut lines: Vec<String> = told
+            .map(|(word, path)| {
+                let word = match word.trim() {
+                    "would copy" => "copied",
+                    "would replace" => "replaced",
+                    "would create" => "created",
+                    "would link" => "linked",
+                    "would repair" => "repaired",
+                    "would remove" => "removed",
+                    "would rename" => "renamed",
+                    word => word,
+                };
+                format!("{word} {}", path.trim_start())
+            })
+            .collect();
+        lines.sort();
+        lines
     }
 }
 

@@ -2,8 +2,33 @@
 
 use serde_json::Value;
 
+use super::sandbox::Run;
+
+/// The schema of everything that `--json` prints.
+pub(crate) fn schema() -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/summary.schema.json");
+    let text = std::fs::read_to_string(path).expect("the schema is there");
+    serde_json::from_str(&text).expect("the schema is JSON")
+}
+
+/// The object that a run printed, checked against the schema.
+#[track_caller]
+pub(crate) fn object(run: &Run) -> Value {
+    assert_eq!(run.stdout.lines().count(), 1, "one object on one line: {run:?}");
+    let value: Value = serde_json::from_str(&run.stdout).expect("JSON");
+    assert_eq!(violations(&schema(), &value), [""; 0], "{value}");
+    assert_eq!(value["exit_code"], run.code, "{value}");
+    value
+}
+
+/// The texts at `key` of the rows of an object, in their order.
+pub(crate) fn rows(value: &Value, key: &str) -> Vec<String> {
+    let rows = value["rows"].as_array().expect("always there");
+    rows.iter().map(|row| row[key].as_str().expect("text").to_owned()).collect()
+}
+
 /// Everything about `value` that `schema` does not allow; empty if it is valid.
-pub(crate) fn violations(schema: &Value, value: &Value) -> Vec<String> {
+fn violations(schema: &Value, value: &Value) -> Vec<String> {
     let mut found = Vec::new();
     Check { whole: schema, found: &mut found }.value("", schema, value);
     found

@@ -109,6 +109,10 @@ impl Node {
         &self.path
     }
 
+    pub(crate) fn is_dir(&self) -> bool {
+        matches!(self.what, What::Dir)
+    }
+
     fn below(&self, root: &Path) -> PathBuf {
         root.join(OsStr::from_bytes(&self.path))
     }

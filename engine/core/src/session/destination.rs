@@ -1,6 +1,8 @@
 //! The destination role: makes its directory what the source lists. Directories come before what is in them, their
 //! metadata after; nothing else is ordered. It must not know how entries are read or written.
 
+mod deletion;
+mod digests;
 mod folder;
 mod outcome;
 mod work;
@@ -17,11 +19,13 @@ use crate::engine::Limits;
 use crate::entry::{Changes, Entry, Kind, differences};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
-use crate::frame::{DirId, Frame, Listing};
+use crate::frame::{DirId, Frame, Listing, Settled};
 use crate::path::Name;
-use crate::spec::{Comparison, Target, TransferSpec};
+use crate::spec::{Comparison, Equality, Target, TransferSpec, Verb};
 use crate::summary::{Action, Change, Summary};
-use crate::task::{Dir, List, Manner, Place, Removal, Remove, SpaceFacts, Step, Task, What};
+use crate::task::{
+    Dir, List, Manner, Place, Removal, Remove, SpaceFacts, Step, Survey, Task, What,
+};
 
 use folder::{Folder, State};
 use work::Job;
@@ -39,6 +43,10 @@ pub(super) struct Destination {
     routable: VecDeque<u64>,
     links: Links,
     summary: Summary,
+    /// Files whose digests are awaited.
+    doubts: digests::Doubts,
+    /// What a mirror has to remove when all else is done.
+    deletion: deletion::Deletion,
     scanned: bool,
     error: Option<Error>,
     ended: bool,
@@ -50,6 +58,8 @@ struct PageInWork {
     listing: Listing,
     /// What holds it: its tasks, its followers that wait, its directory that is made.
     holds: usize,
+    /// Entries that do not come to stand at the destination.
+    kept: Vec<usize>,
 }
 
 impl Destination {
@@ -65,6 +75,12 @@ impl Destination {
             may_chown: facts.may_chown,
             own_uid: facts.own_uid,
             groups: facts.groups.clone().into(),
+            holds_xattrs: facts.holds_xattrs,
+            // Before a move removes a source, its content is known to stand at the destination.
+            equality: match (spec.verb, spec.equality) {
+                (Verb::Move, Equality::Times | Equality::Size) => Equality::Checksum,
+                (_, equality) => equality,
+            },
         };
         let state = if target.absent { State::Absent } else { State::Ready { fresh: false } };
         let base = Folder::new(Dir::new(&target.root, target.path), None, state);
@@ -78,6 +94,8 @@ impl Destination {
             routable: VecDeque::new(),
             links: Links::default(),
             summary: Summary::default(),
+            doubts: digests::Doubts::default(),
+            deletion: deletion::Deletion::default(),
             scanned: false,
             error: None,
             ended: false,
@@ -134,6 +152,9 @@ impl Destination {
 
     fn end_if_complete(&mut self, out: &mut Actions) {
         if self.scanned && !self.ended && self.folders.is_empty() && self.desk.len() == 0 {
+            if self.begin_deletion(out) {
+                return self.desk.flush(&mut out.tasks);
+            }
             self.ended = true;
             out.frames.push(Frame::Finished(Box::new(self.summary.clone())));
         }
@@ -148,7 +169,7 @@ impl Destination {
                 self.desk.drop_waiting();
                 self.error = Some(error);
             }
-            Frame::Settled(_) | Frame::Finished(_) => {
+            Frame::Settled(_) | Frame::Closed(..) | Frame::Finished(_) => {
                 let what = "the source sent a frame that only a destination sends";
                 self.abort(Error::because(ErrorKind::Internal, "receive", b"", what), out);
             }
@@ -164,14 +185,26 @@ impl Destination {
         self.summary.entries += listing.page.len() as u64;
         folder.open += 1;
         folder.listed |= listing.last;
+        folder.complete &= listing.complete;
+        let mirror = self.spec.verb == Verb::Mirror;
         if let Some(meta) = listing.meta.take() {
             folder.meta = Some(meta);
+            folder.top = true;
+            folder.mirrored = mirror;
         }
-        let (to, mut id) = (folder.to.clone(), listing.first_child);
+        if mirror {
+            folder.wanted.extend(listing.page.iter().map(|entry| folder::digest(&entry.name)));
+        }
+        let (to, way, mut id) = (folder.to.clone(), folder.way.clone(), listing.first_child);
         let mut children = Vec::new();
         for entry in listing.page.iter().filter(|entry| entry.meta.kind == Kind::Dir) {
             let mut child = Folder::new(to.child(&entry.name), Some(listing.dir), State::Waiting);
             child.meta = Some(Box::new(entry.meta.clone()));
+            child.top = listing.named;
+            child.mirrored = mirror;
+            if !listing.named {
+                child.way = way.join(&entry.name);
+            }
             children.push((id, child));
             id.0 += 1;
         }
@@ -179,7 +212,7 @@ impl Destination {
         self.folders.extend(children);
         let page = self.next_page;
         self.next_page += 1;
-        self.pages.insert(page, PageInWork { listing, holds: 0 });
+        self.pages.insert(page, PageInWork { listing, holds: 0, kept: Vec::new() });
         self.routable.push_back(page);
     }
 
@@ -198,21 +231,25 @@ impl Destination {
                 self.release(page, out);
             }
             State::Ready { fresh: false } => {
-                let leftovers = !folder.swept && !self.spec.dry_run;
+                let survey = match (folder.swept, folder.mirrored, self.spec.dry_run) {
+                    (false, true, _) => Survey::Names,
+                    (false, false, false) => Survey::Leftovers,
+                    _ => Survey::Nothing,
+                };
                 folder.swept = true;
                 let dir = folder.to.clone();
                 self.hold(page);
-                self.look_up(page, dir, leftovers);
+                self.look_up(page, dir, survey);
             }
         }
     }
 
     /// Asks what stands at the destination under the names of a page.
-    fn look_up(&mut self, page: u64, dir: Dir, leftovers: bool) {
+    fn look_up(&mut self, page: u64, dir: Dir, survey: Survey) {
         let Some(work) = self.pages.get(&page) else { return };
         let what = What::Named(work.listing.page.clone());
         let xattrs = self.spec.preserve.reads_xattrs();
-        self.desk.put(Job::LookUp { page }, Task::List(List { dir, what, xattrs, leftovers }));
+        self.desk.put(Job::LookUp { page }, Task::List(List { dir, what, xattrs, survey }));
     }
 
     fn decide(&mut self, page: u64, existing: Vec<Entry>) -> Plan {
@@ -220,20 +257,21 @@ impl Destination {
         let Some(folder) = self.folders.get(&work.listing.dir) else {
             return Plan::default();
         };
-        let judge = Judge { rule: &self.rule, to: &folder.to, page };
+        let judge = Judge { rule: &self.rule, spec: &self.spec, to: &folder.to, page };
         judge.decide(&work.listing.page, existing, &mut self.links)
     }
 
     /// The directory of a page cannot be made: its sub-directories cannot either.
     fn discard(&mut self, page: u64, out: &mut Actions) {
-        let Some(work) = self.pages.get(&page) else { return };
+        let Some(work) = self.pages.get_mut(&page) else { return };
         let mut child = work.listing.first_child;
         let mut children = Vec::new();
-        for entry in work.listing.page.iter() {
+        for (index, entry) in work.listing.page.iter().enumerate() {
             if entry.meta.kind == Kind::Dir {
                 children.push(child);
                 child.0 += 1;
             } else {
+                work.kept.push(index);
                 out.settled.0 += 1;
                 out.settled.1 += if entry.meta.kind == Kind::File { entry.meta.size } else { 0 };
             }
@@ -266,10 +304,10 @@ impl Destination {
         if work.holds > 0 {
             return;
         }
-        let (dir, cost) = (work.listing.dir, page_cost(work.listing.page.len()));
-        self.pages.remove(&page);
-        out.frames.push(Frame::Settled(cost));
-        self.close(dir, out);
+        let Some(PageInWork { listing, kept, .. }) = self.pages.remove(&page) else { return };
+        let entries = page_cost(listing.page.len());
+        out.frames.push(Frame::Settled(Settled { number: listing.number, entries, kept }));
+        self.close(listing.dir, out);
     }
 
     /// Something in a directory has ended: sets its metadata when all has, and so on upwards.
@@ -281,6 +319,9 @@ impl Destination {
             if folder.open > 0 || !folder.listed {
                 return;
             }
+            if self.doom_extras(dir, out) {
+                return;
+            }
             let changes = self.last_changes(dir, out);
             let Some(folder) = self.folders.get_mut(&dir) else { return };
             if changes.any() && !self.spec.dry_run && !folder.finishing {
@@ -290,7 +331,9 @@ impl Destination {
                 return;
             }
             next = folder.parent;
+            let stands = matches!(folder.state, State::Ready { .. }) && !folder.unsound;
             self.folders.remove(&dir);
+            out.frames.push(Frame::Closed(dir, stands));
         }
     }
 
@@ -310,7 +353,7 @@ impl Destination {
         let mut changes = differences(meta, old, &self.rule);
         if changes.any() {
             self.summary.repaired += 1;
-            self.tell(dir, None, Action::Repaired, out);
+            self.tell(dir, None, (Action::Repaired, changes), out);
         }
         let Some(folder) = self.folders.get(&dir) else { return changes };
         changes.times |= folder.touched && self.spec.preserve.times;
@@ -338,12 +381,19 @@ impl Destination {
     }
 
     fn manner(&self) -> Manner {
-        let TransferSpec { preserve, reflink, fsync, .. } = self.spec;
+        let TransferSpec { preserve, reflink, .. } = self.spec;
+        let fsync = self.spec.fsync || self.spec.verb == Verb::Move;
         Manner { preserve, reflink, fsync }
     }
 
     /// Reports a change of a directory or of an entry in it.
-    fn tell(&self, dir: DirId, name: Option<&Name>, action: Action, out: &mut Actions) {
+    fn tell(
+        &self,
+        dir: DirId,
+        name: Option<&Name>,
+        (action, metadata): (Action, Changes),
+        out: &mut Actions,
+    ) {
         if self.spec.itemise
             && let Some(folder) = self.folders.get(&dir)
         {
@@ -351,7 +401,7 @@ impl Destination {
                 Some(name) => folder.to.path.join(name).as_bytes().to_vec(),
                 None => folder.to.path.as_bytes().to_vec(),
             };
-            out.changes.push(Change { action, path });
+            out.changes.push(Change { action, path, metadata });
         }
     }
 }

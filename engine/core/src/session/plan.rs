@@ -5,7 +5,7 @@ use super::links::{Follower, Links, Part};
 use super::schedule::SMALL_FILE_BYTES_MAX;
 use crate::entry::{Changes, Entry, FileId, Kind, Meta, Verdict, compare};
 use crate::error::{Error, ErrorKind};
-use crate::spec::Comparison;
+use crate::spec::{Comparison, TransferSpec, Verb};
 use crate::task::{Dir, Over, Pick};
 
 /// What a page means for its destination directory.
@@ -17,6 +17,8 @@ pub(super) struct Plan {
     pub(super) large: Vec<Pick>,
     /// Symbolic links and special files to make.
     pub(super) nodes: Vec<Pick>,
+    /// Files that only their digest can tell from what stands there, and the metadata to set where they are equal.
+    pub(super) doubtful: Vec<Doubt>,
     /// Entries whose metadata are to be set.
     pub(super) repairs: Vec<(usize, Changes)>,
     /// Names of an inode that another name leads.
@@ -27,10 +29,21 @@ pub(super) struct Plan {
     pub(super) children: Vec<Child>,
     /// Entries found equal, and the bytes of their contents.
     pub(super) same: (u64, u64),
-    /// Entries left out, and the bytes of their contents.
-    pub(super) skipped: (u64, u64),
+    /// Entries left out.
+    pub(super) skipped: Vec<usize>,
     /// Entries that cannot be made.
     pub(super) failures: Vec<Error>,
+}
+
+/// A file of which only its digest tells whether it is equal.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Doubt {
+    /// How it is copied if not.
+    pub(super) pick: Pick,
+    /// What is to be set if so.
+    pub(super) changes: Changes,
+    /// Which inode stands there.
+    pub(super) old: FileId,
 }
 
 /// What a sub-directory finds at its destination.
@@ -40,7 +53,9 @@ pub(super) enum Child {
     Absent,
     /// A directory.
     Existing(Box<Meta>),
-    /// Something else that cannot be replaced.
+    /// Something else, which is replaced.
+    Replaced,
+    /// Something else that cannot be replaced, or nothing, and nothing is to be made.
     Blocked,
 }
 
@@ -48,6 +63,8 @@ pub(super) enum Child {
 pub(super) struct Judge<'a> {
     /// The rule of comparison.
     pub(super) rule: &'a Comparison,
+    /// What is done and what is left out.
+    pub(super) spec: &'a TransferSpec,
     /// The destination directory.
     pub(super) to: &'a Dir,
     /// The page's own number, for followers.
@@ -78,6 +95,10 @@ impl Judge<'_> {
         old: Option<Meta>,
         (plan, links): (&mut Plan, &mut Links),
     ) {
+        if self.is_left_out(entry, old.as_ref()) {
+            plan.skipped.push(index);
+            return;
+        }
         match entry.meta.kind {
             Kind::Dir => self.dir(entry, old, plan),
             Kind::File => self.file(index, entry, old, (plan, links)),
@@ -87,21 +108,55 @@ impl Judge<'_> {
                 if self.rule.preserve.specials && privileged {
                     self.node(index, entry, old, (plan, links));
                 } else {
-                    plan.skipped.0 += 1;
+                    plan.skipped.push(index);
                 }
             }
         }
     }
 
+    /// Whether the user's limits leave out an entry that is not a directory.
+    fn is_left_out(&self, entry: &Entry, old: Option<&Meta>) -> bool {
+        let selection = self.spec.selection;
+        if entry.meta.kind == Kind::Dir {
+            return false;
+        }
+        let newer = |old: &Meta| old.kind == Kind::File && old.mtime > entry.meta.mtime;
+        let by_selection = match old {
+            None => selection.existing,
+            Some(old) => selection.ignore_existing || (selection.update && newer(old)),
+        };
+        let filter = self.spec.filter.as_ref();
+        by_selection || filter.is_some_and(|filter| !filter.is_within_limits(entry))
+    }
+
     fn dir(&self, entry: &Entry, old: Option<Meta>, plan: &mut Plan) {
         plan.children.push(match old {
+            None if self.spec.selection.existing => Child::Blocked,
             None => Child::Absent,
             Some(old) if old.kind == Kind::Dir => Child::Existing(Box::new(old)),
+            Some(_) if self.spec.verb == Verb::Mirror => Child::Replaced,
             Some(old) => {
                 plan.failures.push(self.clash(entry, old.kind));
                 Child::Blocked
             }
         });
+    }
+
+    /// Whether a directory that is in the way goes with all that is in it. Where the filter might protect something in it,
+    /// it does not.
+    fn replaces_trees(&self) -> bool {
+        let protects = self.spec.filter.is_some() && !self.spec.deletion.excluded;
+        self.spec.verb == Verb::Mirror && !protects
+    }
+
+    /// What stands in the way of an entry that is not a directory.
+    fn over(&self, old: Option<&Meta>) -> Over {
+        match old {
+            None => Over::Nothing,
+            Some(old) if old.kind != Kind::Dir => Over::Entry,
+            Some(_) if self.replaces_trees() => Over::Tree,
+            Some(_) => Over::EmptyDir,
+        }
     }
 
     fn file(
@@ -111,7 +166,7 @@ impl Judge<'_> {
         old: Option<Meta>,
         (plan, links): (&mut Plan, &mut Links),
     ) {
-        let pick = Pick { index, over: over(old.as_ref()) };
+        let pick = Pick { index, over: self.over(old.as_ref()) };
         if self.is_follower(index, entry, old.as_ref(), (plan, links)) {
             return;
         }
@@ -129,7 +184,12 @@ impl Judge<'_> {
                     plan.repairs.push((index, changes));
                     plan.led.extend(linked.then_some((index, old.id)));
                 }
-                Verdict::Metadata(_) | Verdict::Content | Verdict::Type => plan.copy(pick, entry),
+                Verdict::Digest(changes) if old.nlink <= wanted_links || !changes.any() => {
+                    plan.doubtful.push(Doubt { pick, changes, old: old.id });
+                }
+                Verdict::Metadata(_) | Verdict::Digest(_) | Verdict::Content | Verdict::Type => {
+                    plan.copy(pick, entry)
+                }
             },
             _ => plan.copy(pick, entry),
         }
@@ -142,7 +202,7 @@ impl Judge<'_> {
         old: Option<Meta>,
         (plan, links): (&mut Plan, &mut Links),
     ) {
-        let over = over(old.as_ref());
+        let over = self.over(old.as_ref());
         if self.is_follower(index, entry, old.as_ref(), (plan, links)) {
             return;
         }
@@ -150,7 +210,7 @@ impl Judge<'_> {
         match verdict {
             Some(Verdict::Same) => plan.same.0 += 1,
             Some(Verdict::Metadata(changes)) => plan.repairs.push((index, changes)),
-            None | Some(Verdict::Content | Verdict::Type) => {
+            None | Some(Verdict::Content | Verdict::Digest(_) | Verdict::Type) => {
                 plan.nodes.push(Pick { index, over });
                 return;
             }
@@ -176,7 +236,7 @@ impl Judge<'_> {
         let follows = self.is_linked(entry)
             && links.meet(entry.meta.id, entry.meta.nlink, path) == Part::Follower;
         if follows {
-            let (over, old) = (over(old), old.map(|old| old.id));
+            let (over, old) = (self.over(old), old.map(|old| old.id));
             plan.followers.push(Follower { page: self.page, index, over, old });
         }
         follows
@@ -195,17 +255,26 @@ impl Plan {
         if large { self.large.push(pick) } else { self.small.push(pick) }
     }
 
+    /// What stands in the way and is replaced, by its place in the page.
+    pub(super) fn replaced(&self, entries: &[Entry]) -> Vec<usize> {
+        let picks = self.small.iter().chain(&self.large).chain(&self.nodes);
+        let picks = picks.map(|pick| (pick.index, pick.over));
+        let followers = self.followers.iter().map(|follower| (follower.index, follower.over));
+        let trees = picks.chain(followers).filter(|(_, over)| *over == Over::Tree);
+        let mut replaced: Vec<usize> = trees.map(|(index, _)| index).collect();
+        let dirs = entries.iter().enumerate().filter(|(_, entry)| entry.meta.kind == Kind::Dir);
+        let children = dirs.zip(&self.children);
+        replaced.extend(
+            children
+                .filter(|(_, child)| matches!(child, Child::Replaced))
+                .map(|((index, _), _)| index),
+        );
+        replaced
+    }
+
     /// Whether carrying it out changes the directory, and so its times.
     pub(super) fn changes_directory(&self) -> bool {
         !(self.small.is_empty() && self.large.is_empty() && self.nodes.is_empty())
-            || self.children.iter().any(|child| matches!(child, Child::Absent))
-    }
-}
-
-fn over(old: Option<&Meta>) -> Over {
-    match old {
-        None => Over::Nothing,
-        Some(old) if old.kind == Kind::Dir => Over::EmptyDir,
-        Some(_) => Over::Entry,
+            || self.children.iter().any(|child| matches!(child, Child::Absent | Child::Replaced))
     }
 }

@@ -4,17 +4,18 @@
 use std::collections::HashSet;
 
 use super::Actions;
+use super::departures::{Departure, Departures, Outcome};
 use super::desk::Desk;
 use super::schedule::{PAGE_ENTRIES_MAX, WINDOW_ENTRIES_MAX};
 use crate::engine::Limits;
 use crate::entry::{Entry, Kind};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
-use crate::frame::{DirId, Frame, Listing};
-use crate::path::Name;
-use crate::spec::{SourceItem, TransferSpec};
-use crate::summary::Summary;
-use crate::task::{Dir, Held, List, Listed, Output, Task, TaskId, What};
+use crate::frame::{DirId, Frame, Listing, PageNumber};
+use crate::path::{Name, RelPath};
+use crate::spec::{SourceItem, TransferSpec, Verb};
+use crate::summary::{Action, Change, Summary};
+use crate::task::{Dir, Held, List, Listed, Output, Survey, Task, TaskId, What};
 
 /// From `new` to `start`: nothing listed. Then listing, until `scanned`; then waiting for the destination to finish.
 #[derive(Debug)]
@@ -25,31 +26,47 @@ pub(super) struct Source {
     item_open: bool,
     items_found: usize,
     desk: Desk<Job>,
+    /// Listings that run or wait.
+    lists: usize,
     /// Directories to list, the next one last.
     stack: Vec<Pending>,
     next_dir: u64,
+    next_page: u64,
     unsettled: usize,
+    /// What a move still has to remove.
+    departures: Option<Departures>,
     /// Names already given away in the destination directory, where several sources might give the same.
     taken: HashSet<Name>,
     missing: Option<Error>,
     scanned: bool,
     summary: Summary,
     error: Option<Error>,
+    /// The destination has ended.
+    finished: bool,
     ended: bool,
 }
 
 #[derive(Debug)]
 struct Pending {
+    place: Place,
+    after: Option<Held>,
+}
+
+/// A source directory.
+#[derive(Clone, Debug)]
+struct Place {
     id: DirId,
     from: Dir,
-    after: Option<Held>,
+    /// The way to it from its source: what the filter sees.
+    way: RelPath,
+    /// The file system that the source is on, where it must not be left.
+    dev: Option<u64>,
 }
 
 /// A page that is being read.
 #[derive(Debug)]
 struct Reading {
-    id: DirId,
-    from: Dir,
+    place: Place,
     /// It is the first one of its directory.
     first: bool,
 }
@@ -60,24 +77,31 @@ enum Job {
     Item { parent: Dir, target_name: Name },
     /// The next page of a directory.
     Page(Reading),
+    /// Entries that have arrived are removed.
+    Departure(Departure),
 }
 
 impl Source {
     pub(super) fn new(items: Vec<SourceItem>, spec: TransferSpec, limits: Limits) -> Self {
+        let departures = (spec.verb == Verb::Move).then(|| Departures::new(spec.dry_run));
         Self {
             spec,
             items: items.into_iter(),
             item_open: false,
             items_found: 0,
             desk: Desk::new(limits.workers.max(1) * LISTS_PER_WORKER_MAX),
+            lists: 0,
             stack: Vec::new(),
             next_dir: DirId::BASE.0 + 1,
+            next_page: 0,
             unsettled: 0,
+            departures,
             taken: HashSet::new(),
             missing: None,
             scanned: false,
             summary: Summary::default(),
             error: None,
+            finished: false,
             ended: false,
         }
     }
@@ -89,7 +113,7 @@ impl Source {
     pub(super) fn handle(&mut self, event: Event, out: &mut Actions) {
         match event {
             Event::Done(id, result) => self.done(id, result, out),
-            Event::Frame(frame) => self.frame(frame),
+            Event::Frame(frame) => self.frame(frame, out),
             Event::Cut(error) => self.abort(error, out),
         }
         self.go_on(out);
@@ -120,13 +144,21 @@ impl Source {
         self.desk.oldest()
     }
 
-    fn frame(&mut self, frame: Frame) {
+    fn frame(&mut self, frame: Frame, out: &mut Actions) {
         match frame {
-            Frame::Settled(entries) => self.unsettled = self.unsettled.saturating_sub(entries),
-            Frame::Finished(summary) => {
-                self.summary = *summary;
-                self.ended = true;
+            Frame::Settled(settled) => {
+                self.unsettled = self.unsettled.saturating_sub(settled.entries);
+                if let Some(departures) = &mut self.departures {
+                    departures.settled(&settled);
+                }
             }
+            Frame::Closed(dir, stands) => {
+                if let Some(departures) = &mut self.departures {
+                    departures.closed(dir, stands);
+                }
+            }
+            // What the peer did, it tells whoever runs it.
+            Frame::Finished(_) => self.finished = true,
             Frame::Failed(error) => {
                 self.desk.drop_waiting();
                 self.stack.clear();
@@ -134,7 +166,7 @@ impl Source {
             }
             Frame::Listing(_) | Frame::Unreadable(_) | Frame::Scanned => {
                 let what = "the destination sent a frame that only a source sends";
-                self.error = Some(Error::because(ErrorKind::Internal, "receive", b"", what));
+                self.abort(Error::because(ErrorKind::Internal, "receive", b"", what), out);
             }
         }
     }
@@ -143,20 +175,24 @@ impl Source {
     fn go_on(&mut self, out: &mut Actions) {
         if self.error.is_none() && !self.ended {
             self.begin_lists();
-            if !self.scanned && !self.item_open && self.stack.is_empty() && self.desk.len() == 0 {
+            if !self.scanned && !self.item_open && self.stack.is_empty() && self.lists == 0 {
                 self.finish_scan(out);
             }
+            self.depart(out);
+            let left = self.departures.as_ref().is_some_and(|departures| !departures.is_done());
+            self.ended = self.finished && !left;
         }
         self.desk.flush(&mut out.tasks);
     }
 
     fn begin_lists(&mut self) {
-        while self.unsettled + self.desk.len() * PAGE_ENTRIES_MAX < WINDOW_ENTRIES_MAX {
-            if let Some(Pending { id, from, after }) = self.stack.pop() {
+        while self.unsettled + self.lists * PAGE_ENTRIES_MAX < WINDOW_ENTRIES_MAX {
+            if let Some(Pending { place, after }) = self.stack.pop() {
                 let first = after.is_none();
                 let what = What::Next { after, entries_max: PAGE_ENTRIES_MAX };
-                let list = self.list(from.clone(), what);
-                self.desk.put(Job::Page(Reading { id, from, first }), list);
+                let list = self.list(place.from.clone(), what);
+                self.desk.put(Job::Page(Reading { place, first }), list);
+                self.lists += 1;
             } else if self.item_open || !self.begin_item() {
                 return;
             }
@@ -168,11 +204,13 @@ impl Source {
         match self.items.next() {
             None => return false,
             Some(SourceItem::Contents(from)) => {
-                self.stack.push(Pending { id: DirId::BASE, from, after: None });
+                let place = Place { id: DirId::BASE, from, way: RelPath::root(), dev: None };
+                self.stack.push(Pending { place, after: None });
             }
             Some(SourceItem::Entry { parent, name, target_name }) => {
-                let list = self.list(parent.clone(), What::One(name));
+                let list = self.list(parent.clone(), What::Names([name].into()));
                 self.desk.put(Job::Item { parent, target_name }, list);
+                self.lists += 1;
             }
         }
         self.item_open = true;
@@ -181,12 +219,15 @@ impl Source {
 
     fn list(&self, dir: Dir, what: What) -> Task {
         let xattrs = self.spec.preserve.reads_xattrs();
-        Task::List(List { dir, what, xattrs, leftovers: false })
+        Task::List(List { dir, what, xattrs, survey: Survey::Nothing })
     }
 
     fn finish_scan(&mut self, out: &mut Actions) {
         self.scanned = true;
         out.scanned = true;
+        if let Some(departures) = &mut self.departures {
+            departures.scanned();
+        }
         if let (0, Some(error)) = (self.items_found, self.missing.take()) {
             self.abort(error, out);
             return;
@@ -196,6 +237,11 @@ impl Source {
 
     fn done(&mut self, id: TaskId, result: Result<Output, Error>, out: &mut Actions) {
         let Some(job) = self.desk.finish(id) else { return };
+        let job = match job {
+            Job::Departure(departure) => return self.departed(&departure, result, out),
+            job => job,
+        };
+        self.lists -= 1;
         if self.error.is_some() {
             return;
         }
@@ -211,6 +257,7 @@ impl Source {
                 Ok(listed) => self.page(&reading, listed, out),
                 Err(error) => self.unlisted(&reading, error, out),
             },
+            Job::Departure(_) => {}
         }
     }
 
@@ -234,7 +281,7 @@ impl Source {
             self.missing.get_or_insert_with(|| error.clone());
             out.frames.push(Frame::Unreadable(error));
             let listing = self.named(parent, None, None);
-            self.send(listing, out);
+            self.send(listing, None, out);
             return;
         };
         self.items_found += 1;
@@ -243,20 +290,21 @@ impl Source {
         entry.name = target_name;
         let first_stacked = self.stack.len();
         let listing = self.named(parent, Some(entry), source_name);
-        self.send(listing, out);
+        self.send(listing, None, out);
         // The directory itself may bear another name in the source.
         if let Some(pending) = self.stack.get_mut(first_stacked) {
-            pending.from = source_dir;
+            pending.place.from = source_dir;
         }
     }
 
     fn page(&mut self, reading: &Reading, listed: Listed, out: &mut Actions) {
-        let Reading { id, from, first } = reading;
-        let Listed { dir, entries, failures, next, .. } = listed;
+        let Reading { place, first } = reading;
+        let Listed { dir, mut entries, failures, next, .. } = listed;
+        let complete = failures.is_empty();
         for error in failures {
             out.frames.push(Frame::Unreadable(error));
         }
-        let is_base = *id == DirId::BASE;
+        let is_base = place.id == DirId::BASE;
         if is_base && *first {
             self.items_found += 1;
         }
@@ -264,87 +312,154 @@ impl Source {
         if is_base {
             self.item_open = more;
         }
-        let last = if is_base { !more && self.items.len() == 0 } else { !more };
-        let meta = dir.filter(|_| is_base).map(Box::new);
+        if let Some(filter) = &self.spec.filter {
+            entries.retain(|entry| {
+                filter.admits(&place.way.join(&entry.name), entry.meta.kind == Kind::Dir)
+            });
+        }
+        let mut place = place.clone();
+        if let (true, Some(dir)) = (self.spec.one_file_system, &dir) {
+            place.dev.get_or_insert(dir.id.dev);
+        }
         if let Some(after) = next {
-            self.stack.push(Pending { id: *id, from: from.clone(), after: Some(after) });
+            self.stack.push(Pending { place: place.clone(), after: Some(after) });
         }
         let listing = Listing {
-            dir: *id,
-            meta,
+            dir: place.id,
+            number: PageNumber(0),
+            meta: dir.filter(|_| is_base).map(Box::new),
             page: entries.into(),
             first_child: DirId(self.next_dir),
-            from: Some(from.clone()),
+            from: Some(place.from.clone()),
             source_name: None,
-            last,
+            last: if is_base { !more && self.items.len() == 0 } else { !more },
+            named: false,
+            complete,
         };
-        self.send(listing, out);
+        self.send(listing, Some(&place), out);
     }
 
     /// A directory could not be read, or not to its end.
     fn unlisted(&mut self, reading: &Reading, error: Error, out: &mut Actions) {
-        let Reading { id, first, .. } = *reading;
-        let is_base = id == DirId::BASE;
+        let is_base = reading.place.id == DirId::BASE;
         let error = match error.kind {
             ErrorKind::NotFound if !is_base => error.with_kind(ErrorKind::Vanished),
             _ => error,
         };
         if is_base {
             self.item_open = false;
-            if first {
+            if reading.first {
                 self.missing.get_or_insert_with(|| error.clone());
             }
         }
         out.frames.push(Frame::Unreadable(error));
-        let listing = Listing {
-            dir: id,
+        let last = !is_base || self.items.len() == 0;
+        let listing = self.empty(reading.place.id, last);
+        self.send(listing, Some(&reading.place), out);
+    }
+
+    /// A page that tells nothing but that there is no more to tell.
+    fn empty(&self, dir: DirId, last: bool) -> Listing {
+        Listing {
+            dir,
+            number: PageNumber(0),
             meta: None,
             page: Vec::new().into(),
             first_child: DirId(self.next_dir),
             from: None,
             source_name: None,
-            last: !is_base || self.items.len() == 0,
-        };
-        self.send(listing, out);
+            last,
+            named: false,
+            complete: false,
+        }
     }
 
     /// A page of the destination directory with one named source, or with none where that is missing.
     fn named(&self, from: &Dir, entry: Option<Entry>, source_name: Option<Name>) -> Listing {
         Listing {
-            dir: DirId::BASE,
-            meta: None,
             page: entry.into_iter().collect(),
-            first_child: DirId(self.next_dir),
             from: Some(from.clone()),
             source_name,
-            last: self.items.len() == 0,
+            named: true,
+            ..self.empty(DirId::BASE, self.items.len() == 0)
         }
     }
 
-    fn send(&mut self, mut listing: Listing, out: &mut Actions) {
+    /// Sends a page and puts its directories on the stack. `place` is where its entries are; of named sources none.
+    fn send(&mut self, mut listing: Listing, place: Option<&Place>, out: &mut Actions) {
+        listing.number = PageNumber(self.next_page);
+        self.next_page += 1;
         if listing.dir == DirId::BASE {
             self.drop_taken(&mut listing, out);
         }
         let (mut files, mut bytes) = (0, 0);
         let first_stacked = self.stack.len();
+        let mut foreign = Vec::new();
+        let recursive = self.spec.recursive || listing.named;
         for entry in listing.page.iter() {
-            if entry.meta.kind == Kind::Dir {
-                if let Some(from) = &listing.from {
-                    let id = DirId(self.next_dir);
-                    self.stack.push(Pending { id, from: from.child(&entry.name), after: None });
-                }
-                self.next_dir += 1;
-            } else {
+            if entry.meta.kind != Kind::Dir {
                 files += 1;
                 bytes += if entry.meta.kind == Kind::File { entry.meta.size } else { 0 };
+                continue;
             }
+            let id = DirId(self.next_dir);
+            self.next_dir += 1;
+            let Some(from) = listing.from.as_ref().filter(|_| recursive) else { continue };
+            let dev = place.and_then(|place| place.dev);
+            if dev.is_some_and(|dev| dev != entry.meta.id.dev) {
+                foreign.push(id);
+                continue;
+            }
+            let way = place.map_or_else(RelPath::root, |place| place.way.join(&entry.name));
+            let place = Place { id, from: from.child(&entry.name), way, dev };
+            self.stack.push(Pending { place, after: None });
         }
         // The stack gives back the last first; the directory's own order is kinder to disks.
         self.stack[first_stacked..].reverse();
         out.learned.0 += files;
         out.learned.1 += bytes;
         self.unsettled += page_cost(listing.page.len());
+        if let Some(departures) = &mut self.departures {
+            departures.listed(&listing);
+        }
         out.frames.push(Frame::Listing(listing));
+        for id in foreign {
+            let listing = self.empty(id, true);
+            self.send(listing, None, out);
+        }
+    }
+
+    /// Queues the removal of what has arrived.
+    fn depart(&mut self, out: &mut Actions) {
+        let Some(departures) = &mut self.departures else { return };
+        for (departure, task) in departures.tasks() {
+            self.desk.put(Job::Departure(departure), task);
+        }
+        let pretended = departures.pretended();
+        self.left(pretended, out);
+    }
+
+    fn departed(
+        &mut self,
+        departure: &Departure,
+        result: Result<Output, Error>,
+        out: &mut Actions,
+    ) {
+        let Some(departures) = &mut self.departures else { return };
+        let outcome = departures.departed(departure, result);
+        self.left(outcome, out);
+    }
+
+    /// Entries have left the source, or would.
+    fn left(&mut self, outcome: Outcome, out: &mut Actions) {
+        self.summary.removed += outcome.removed;
+        for error in outcome.failures {
+            self.summary.fail(error);
+        }
+        if self.spec.itemise {
+            let told = |path| Change::new(Action::Removed, path);
+            out.changes.extend(outcome.paths.into_iter().map(told));
+        }
     }
 
     /// Leaves out entries whose name an earlier source has already given to the destination directory.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::outsider;
-use super::publish::{Unpublished, count_lost, default_mode, set_metadata};
+use super::publish::{Unpublished, count_lost, default_mode, remove_old, replace, set_metadata};
+use super::remove::Tree;
 use super::volume::{Body, Call, Ino, Lock, READ};
 use super::work::{Work, World};
 use crate::entry::{Changes, Kind, Meta};
@@ -20,6 +21,11 @@ pub(super) struct Copying {
     ends: Option<Ends>,
     next: usize,
     file: Option<File>,
+    /// What was replaced and is being removed, and where it was.
+    old: Option<(Tree, Vec<u8>)>,
+    /// Why each further file would fail.
+    end: Option<ErrorKind>,
+    is_published: bool,
     copied: Copied,
 }
 
@@ -70,12 +76,21 @@ enum Step {
 
 impl Copying {
     pub(super) fn new(task: Copy) -> Self {
-        Self { task, ends: None, next: 0, file: None, copied: Copied::default() }
+        Self {
+            task,
+            ends: None,
+            next: 0,
+            file: None,
+            old: None,
+            end: None,
+            is_published: false,
+            copied: Copied::default(),
+        }
     }
 
     fn open(&self, world: &mut World<'_>) -> Result<Ends, Error> {
         let from = world.open(&self.task.from, "open")?;
-        if self.task.into != CopyInto::New {
+        if !matches!(self.task.into, CopyInto::New(_)) {
             let to = world.open(&self.task.to, "open")?;
             return Ok(Ends { from, to, hidden: None });
         }
@@ -200,10 +215,11 @@ impl Copying {
         let shares = self.shares(world, &file).unwrap_or(false);
         let published = match file.target {
             Target::Unpublished(unpublished) => unpublished.publish(world, &name, file.pick.over),
-            Target::Direct(_) => Ok(()),
+            Target::Direct(_) => Ok(None),
         };
         match published {
-            Ok(()) => {
+            Ok(old) => {
+                self.old = old.map(|old| (old, self.task.to.shown(Some(&name))));
                 let bytes = file.offset as u64;
                 self.copied.files += 1;
                 self.copied.bytes += bytes;
@@ -232,10 +248,14 @@ impl Copying {
         world.control.settle(1, entry.meta.size);
         let error = Error::new(kind, "copy", &self.task.to.shown(Some(&entry.name)));
         self.copied.failures.push((index, error));
+        let ends = matches!(kind, ErrorKind::NoSpace | ErrorKind::Quota | ErrorKind::ReadOnly);
+        self.end = self.end.or(ends.then_some(kind));
     }
 
     /// Gives the new directory its name, or takes it away.
     fn publish_dir(&mut self, world: &mut World<'_>) -> Result<(), Error> {
+        self.is_published = true;
+        let CopyInto::New(over) = self.task.into else { return Ok(()) };
         let Some(Ends { hidden: Some((parent, temporary, _)), .. }) = &self.ends else {
             return Ok(());
         };
@@ -244,11 +264,24 @@ impl Copying {
         if world.rng.chance(world.faults.taken) {
             let _ = outsider::create(world.volume, parent, &name);
         }
-        let renamed = world.volume.rename((parent, &temporary), (parent, &name), false);
-        renamed.map_err(|kind| {
-            self.remove_hidden(world);
-            Error::new(kind, "rename", &self.task.to.shown(None))
-        })
+        match replace(world.volume, parent, (&temporary, &name), over) {
+            Ok(old) => {
+                self.old = old.map(|old| (old, self.task.to.shown(None)));
+                Ok(())
+            }
+            Err(kind) => {
+                self.remove_hidden(world);
+                Err(Error::new(kind, "rename", &self.task.to.shown(None)))
+            }
+        }
+    }
+
+    /// Does one piece of removing what was replaced.
+    fn remove_old(&mut self, world: &mut World<'_>) {
+        let Some((old, shown)) = &mut self.old else { return };
+        if remove_old(world, old, (shown, &mut self.copied.remains)) {
+            self.old = None;
+        }
     }
 
     fn remove_hidden(&self, world: &mut World<'_>) {
@@ -275,31 +308,44 @@ impl Work for Copying {
                 Err(error) => Some(Err(error)),
             };
         };
-        if let Some(mut file) = self.file.take() {
+        if self.old.is_some() {
+            self.remove_old(world);
+        } else if let Some(mut file) = self.file.take() {
             match self.go_on(world, &mut file) {
                 Ok(false) => self.file = Some(file),
                 Ok(true) => self.settle(world, file),
                 Err(kind) => self.give_up(world, file, kind),
             }
         } else if let Some(pick) = self.task.picks.get(self.next).copied() {
-            let begun = self.begin(world, ends, pick);
+            let begun = match self.end {
+                Some(kind) => Err(kind),
+                None => self.begin(world, ends, pick),
+            };
             self.next += 1;
             match begun {
                 Ok(file) => self.file = Some(file),
                 Err(kind) => self.fail(world, pick.index, kind),
             }
-        } else {
-            let published = self.publish_dir(world);
-            return Some(published.map(|()| Output::Copied(std::mem::take(&mut self.copied))));
+        } else if !self.is_published
+            && let Err(error) = self.publish_dir(world)
+        {
+            return Some(Err(error));
         }
-        None
+        let is_done = self.is_published && self.old.is_none();
+        is_done.then(|| Ok(Output::Copied(std::mem::take(&mut self.copied))))
     }
 
     fn abandon(&mut self, world: &mut World<'_>) -> Result<Output, Error> {
+        while self.old.is_some() {
+            self.remove_old(world);
+        }
+        if self.is_published {
+            return Ok(Output::Copied(std::mem::take(&mut self.copied)));
+        }
         if let Some(file) = self.file.take() {
             self.give_up(world, file, ErrorKind::Interrupted);
         }
-        if self.copied.files == 0 || self.task.into == CopyInto::New {
+        if self.copied.files == 0 || matches!(self.task.into, CopyInto::New(_)) {
             self.remove_hidden(world);
             return Err(super::interrupted("copy", &self.task.to.shown(None)));
         }

@@ -36,6 +36,10 @@ pub struct FsOptions {
     pub xattrs: bool,
     /// ACLs can be held.
     pub acls: bool,
+    /// Owners and groups can be set.
+    pub owners: bool,
+    /// Permission bits can be set.
+    pub modes: bool,
     /// Nothing can be changed.
     pub read_only: bool,
     /// The longest name.
@@ -51,6 +55,8 @@ impl Default for FsOptions {
             reflinks: false,
             xattrs: true,
             acls: true,
+            owners: true,
+            modes: true,
             read_only: false,
             name_bytes_max: 255,
         }

@@ -10,7 +10,7 @@ use super::work::{Work, World, held};
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
 use crate::path::Name;
-use crate::task::{Held, List, Listed, Output, What};
+use crate::task::{Held, List, Listed, Output, Survey, What};
 
 /// A listing in work.
 pub(super) struct Listing {
@@ -38,14 +38,19 @@ impl Listing {
             let meta = world.volume.meta(dir, self.task.xattrs);
             self.listed.dir = Some(meta.map_err(|kind| self.error(kind))?);
         }
-        if self.task.leftovers && !is_later {
+        if self.task.survey != Survey::Nothing && !is_later {
+            world.volume.allow(dir, READ).map_err(|kind| self.error(kind))?;
             let entries = world.volume.entries(dir).map_err(|kind| self.error(kind))?;
             self.listed.leftovers =
                 entries.keys().filter(|name| world.own.is_leftover(name)).cloned().collect();
+            if self.task.survey == Survey::Names {
+                self.listed.names =
+                    entries.keys().filter(|name| !name.is_temporary()).cloned().collect();
+            }
         }
         self.names = match &self.task.what {
             What::Itself => VecDeque::new(),
-            What::One(name) => VecDeque::from([name.clone()]),
+            What::Names(names) => names.iter().cloned().collect(),
             What::Named(page) => page.iter().map(|entry| entry.name.clone()).collect(),
             What::Next { after, entries_max } => {
                 let (names, next) = self.read(world, dir, after.as_ref(), *entries_max)?;

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::publish::{Unpublished, count_lost, default_mode, set_metadata};
+use super::publish::{Unpublished, count_lost, default_mode, remove_old, replace, set_metadata};
+use super::remove::Tree;
 use super::volume::{Body, Call, Ino};
 use super::work::{Staged, Work, World, held};
 use crate::entry::{Changes, Entry, Kind};
@@ -19,12 +20,14 @@ pub(super) struct Placing {
     next: usize,
     /// A step that is half done: what it made, the name it gets and what stands there.
     made: Option<(Unpublished, Name, Over)>,
+    /// What was replaced and is being removed, and where it was.
+    old: Option<(Tree, Vec<u8>)>,
     placed: Placed,
 }
 
 impl Placing {
     pub(super) fn new(task: Place) -> Self {
-        Self { task, to: None, next: 0, made: None, placed: Placed::default() }
+        Self { task, to: None, next: 0, made: None, old: None, placed: Placed::default() }
     }
 
     fn begin(&mut self, world: &mut World<'_>, to: Ino, step: &Step) -> Call<()> {
@@ -32,13 +35,18 @@ impl Placing {
             return Err(ErrorKind::PermissionDenied);
         }
         match step {
-            Step::MakeDir { name, plain } => {
-                let mode = if *plain { default_mode(0o777) } else { 0o700 };
-                let ino = world.volume.create(to, Body::Dir(BTreeMap::new()), mode)?;
-                attach_or_free(world, to, name, ino)
-            }
+            Step::MakeDir { name, plain, over } => self.make_dir(world, to, (name, *plain), *over),
             Step::Stage => self.stage(world, to),
-            Step::Publish { staged, name } => publish_staged(world, to, staged, name),
+            Step::Publish { staged, name, over } => {
+                let staged: &Staged = held(staged).ok_or(ErrorKind::Internal)?;
+                let old = replace(world.volume, to, (&staged.name, name), *over)?;
+                self.begin_removing(old, name);
+                Ok(())
+            }
+            Step::Take { from, source_name, name, over } => {
+                let from = world.open(from, "open").map_err(|error| error.kind)?;
+                self.take(world, ((from, source_name), (to, name)), *over)
+            }
             Step::Node { entry, over } => self.make_node(world, to, entry, *over),
             Step::Link { name, of, over } => self.link(world, to, (name, of), *over),
             Step::Repair { entry, changes } => self.repair(world, to, entry, *changes),
@@ -49,6 +57,74 @@ impl Placing {
                 count_lost(&mut self.placed.lost, lost);
                 Ok(())
             }
+        }
+    }
+
+    fn make_dir(
+        &mut self,
+        world: &mut World<'_>,
+        to: Ino,
+        (name, plain): (&Name, bool),
+        over: Over,
+    ) -> Call<()> {
+        let mode = if plain { default_mode(0o777) } else { 0o700 };
+        let replaces = matches!(over, Over::Entry | Over::Tree);
+        let ino = world.volume.create(to, Body::Dir(BTreeMap::new()), mode)?;
+        if replaces && world.volume.lookup(to, name.as_bytes()).is_ok() {
+            let unpublished = Unpublished::new(world, to, ino, false)?;
+            self.made = Some((unpublished, name.clone(), over));
+            return Ok(());
+        }
+        attach_or_free(world, to, name, ino)
+    }
+
+    /// Moves an entry. A directory takes the place of an entry, and anything the place of a tree, in two pieces: first the
+    /// old one goes aside.
+    fn take(
+        &mut self,
+        world: &mut World<'_>,
+        (from, to): ((Ino, &Name), (Ino, &Name)),
+        over: Over,
+    ) -> Call<()> {
+        let moved = world.volume.lookup(from.0, from.1.as_bytes()).map_err(vanished)?;
+        let there = match world.volume.lookup(to.0, to.1.as_bytes()) {
+            Ok(there) => there,
+            Err(ErrorKind::NotFound) => return world.volume.rename(from, to, false),
+            Err(kind) => return Err(kind),
+        };
+        let [moved_kind, there_kind] = [moved, there].map(|ino| world.volume.inode(ino));
+        let (moved_kind, there_kind) = (moved_kind?.kind(), there_kind?.kind());
+        if over == Over::Nothing {
+            return Err(ErrorKind::AlreadyExists);
+        }
+        if over != Over::Tree && there_kind == Kind::Dir {
+            return Err(ErrorKind::TypeClash);
+        }
+        if moved == there && from.0 == to.0 {
+            return Ok(());
+        }
+        if moved_kind != Kind::Dir && there_kind != Kind::Dir {
+            return world.volume.rename(from, to, true);
+        }
+        let aside = world.own.temporary();
+        world.volume.rename(to, (to.0, &aside), false)?;
+        if let Err(kind) = world.volume.rename(from, to, false) {
+            world.volume.rename((to.0, &aside), to, false)?;
+            return Err(kind);
+        }
+        self.begin_removing(Some(Tree::new(to.0, aside)), to.1);
+        Ok(())
+    }
+
+    fn begin_removing(&mut self, old: Option<Tree>, name: &Name) {
+        self.old = old.map(|old| (old, self.task.to.shown(Some(name))));
+    }
+
+    /// Does one piece of removing what was replaced.
+    fn remove_old(&mut self, world: &mut World<'_>) {
+        let Some((old, shown)) = &mut self.old else { return };
+        if remove_old(world, old, (shown, &mut self.placed.remains)) {
+            self.old = None;
         }
     }
 
@@ -109,7 +185,7 @@ impl Placing {
         let (dir, ino) = at;
         let unpublished = Unpublished::new(world, dir, ino, over == Over::Nothing)?;
         if over == Over::Nothing {
-            return unpublished.publish(world, name, over);
+            return unpublished.publish(world, name, over).map(drop);
         }
         self.made = Some((unpublished, name.clone(), over));
         Ok(())
@@ -138,6 +214,7 @@ impl Placing {
         let (op, name) = match self.task.steps.get(step) {
             Some(Step::MakeDir { name, .. }) => ("make", Some(name)),
             Some(Step::Publish { name, .. }) => ("rename", Some(name)),
+            Some(Step::Take { name, .. }) => ("move", Some(name)),
             Some(Step::Node { entry, .. }) => ("make", Some(&entry.name)),
             Some(Step::Link { name, .. }) => ("link", Some(name)),
             Some(Step::Repair { entry, .. }) => ("repair", Some(&entry.name)),
@@ -158,9 +235,12 @@ impl Work for Placing {
                 Err(error) => return Some(Err(error)),
             },
         };
-        if let Some((unpublished, name, over)) = self.made.take() {
-            if let Err(kind) = unpublished.publish(world, &name, over) {
-                self.fail(self.next - 1, kind);
+        if self.old.is_some() {
+            self.remove_old(world);
+        } else if let Some((unpublished, name, over)) = self.made.take() {
+            match unpublished.publish(world, &name, over) {
+                Ok(old) => self.begin_removing(old, &name),
+                Err(kind) => self.fail(self.next - 1, kind),
             }
         } else if let Some(step) = self.task.steps.get(self.next).cloned() {
             self.next += 1;
@@ -168,11 +248,15 @@ impl Work for Placing {
                 self.fail(self.next - 1, kind);
             }
         }
-        let is_done = self.made.is_none() && self.next >= self.task.steps.len();
+        let is_between = self.made.is_none() && self.old.is_none();
+        let is_done = is_between && self.next >= self.task.steps.len();
         is_done.then(|| Ok(Output::Placed(std::mem::take(&mut self.placed))))
     }
 
     fn abandon(&mut self, world: &mut World<'_>) -> Result<Output, Error> {
+        while self.old.is_some() {
+            self.remove_old(world);
+        }
         let mut done = self.next;
         if let Some((unpublished, _, _)) = self.made.take() {
             unpublished.discard(world);
@@ -188,9 +272,8 @@ impl Work for Placing {
     }
 }
 
-fn publish_staged(world: &mut World<'_>, to: Ino, staged: &Held, name: &Name) -> Call<()> {
-    let staged: &Staged = held(staged).ok_or(ErrorKind::Internal)?;
-    world.volume.rename((staged.parent, &staged.name), (to, name), false)
+fn vanished(kind: ErrorKind) -> ErrorKind {
+    if kind == ErrorKind::NotFound { ErrorKind::Vanished } else { kind }
 }
 
 fn attach_or_free(world: &mut World<'_>, dir: Ino, name: &Name, ino: Ino) -> Call<()> {

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use super::outsider;
+use super::remove::Tree;
 use super::volume::{Call, Ino, Lock, Volume};
 use super::work::World;
 use crate::entry::{Changes, Kind, Meta, Xattr, wanted_mode};
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::path::Name;
-use crate::spec::{Comparison, Preserve};
+use crate::spec::{Comparison, Equality, Preserve};
 use crate::task::{Lost, Over};
 
 /// Something complete or growing that has not yet its final name.
@@ -41,8 +42,14 @@ impl Unpublished {
         Ok(Self { dir, ino, temporary, _lock: lock })
     }
 
-    /// Gives it its final name. On failure it is gone and what stands there stays.
-    pub(super) fn publish(self, world: &mut World<'_>, name: &Name, over: Over) -> Call<()> {
+    /// Gives it its final name, and tells what has the temporary one now, to be removed. On failure it is gone and what
+    /// stands there stays.
+    pub(super) fn publish(
+        self,
+        world: &mut World<'_>,
+        name: &Name,
+        over: Over,
+    ) -> Call<Option<Tree>> {
         let result = self.try_publish(world, name, over);
         if result.is_err() {
             self.discard(world);
@@ -62,22 +69,66 @@ impl Unpublished {
         }
     }
 
-    fn try_publish(&self, world: &mut World<'_>, name: &Name, over: Over) -> Call<()> {
+    fn try_publish(&self, world: &mut World<'_>, name: &Name, over: Over) -> Call<Option<Tree>> {
         if over == Over::Nothing && world.rng.chance(world.faults.taken) {
             let _ = outsider::create(world.volume, self.dir, name);
         }
-        if over == Over::EmptyDir {
-            remove_empty_dir(world.volume, self.dir, name)?;
-        }
         match &self.temporary {
-            None => world.volume.attach(self.dir, name, self.ino),
-            Some(temporary) => {
-                let replace = over != Over::Nothing;
-                let renamed = world.volume.rename((self.dir, temporary), (self.dir, name), replace);
-                renamed.map_err(clash)
-            }
+            None => world.volume.attach(self.dir, name, self.ino).map(|()| None),
+            Some(temporary) => replace(world.volume, self.dir, (temporary, name), over),
         }
     }
+}
+
+/// Gives the entry `temporary` of `dir` the name `name`. Tells what has the temporary name now, to be removed.
+pub(super) fn replace(
+    volume: &mut Volume,
+    dir: Ino,
+    (temporary, name): (&Name, &Name),
+    over: Over,
+) -> Call<Option<Tree>> {
+    let new = volume.lookup(dir, temporary.as_bytes())?;
+    let new = volume.inode(new)?.kind();
+    let old = match volume.lookup(dir, name.as_bytes()) {
+        Ok(old) => Some(volume.inode(old)?.kind()),
+        Err(ErrorKind::NotFound) => None,
+        Err(kind) => return Err(kind),
+    };
+    let involves_dir = new == Kind::Dir || old == Some(Kind::Dir);
+    match (over, old) {
+        (Over::Nothing, _) | (_, None) => {
+            volume.rename((dir, temporary), (dir, name), false)?;
+        }
+        (Over::EmptyDir, Some(_)) if new == Kind::Dir => return Err(ErrorKind::AlreadyExists),
+        (Over::EmptyDir, Some(_)) => {
+            remove_empty_dir(volume, dir, name)?;
+            volume.rename((dir, temporary), (dir, name), true).map_err(clash)?;
+        }
+        (Over::Entry, Some(Kind::Dir)) => return Err(ErrorKind::TypeClash),
+        (Over::Entry | Over::Tree, Some(_)) if involves_dir => {
+            volume.exchange(dir, temporary, name)?;
+            return Ok(Some(Tree::new(dir, temporary.clone())));
+        }
+        (Over::Entry | Over::Tree, Some(_)) => {
+            volume.rename((dir, temporary), (dir, name), true)?;
+        }
+    }
+    Ok(None)
+}
+
+/// Goes on with removing what was replaced; `true` when nothing is left to do. What cannot be removed is added to
+/// `remains`, under the path `shown`.
+pub(super) fn remove_old(
+    world: &mut World<'_>,
+    old: &mut Tree,
+    (shown, remains): (&[u8], &mut Vec<Error>),
+) -> bool {
+    if let Err((_, kind)) = old.go_on(world)
+        && kind != ErrorKind::NotFound
+    {
+        remains.push(Error::new(kind, "remove what was replaced at", shown));
+    }
+    old.is_done()
 }
 
 /// Sets metadata in the order owner, mode, extended attributes, times; says what could not be held.
@@ -91,6 +142,8 @@ pub(super) fn set_metadata(
     let user = world.volume.user.clone();
     let rule = Comparison {
         preserve: *preserve,
+        equality: Equality::default(),
+        holds_xattrs: true,
         granularity_ns: 1,
         may_chown: user.privileged,
         own_uid: user.uid,
@@ -99,14 +152,27 @@ pub(super) fn set_metadata(
     let fs = *world.volume.fs_of(ino)?;
     let mut lost = Vec::new();
     world.volume.change(ino, |inode| {
+        let had = (inode.uid, inode.gid);
         if changes.owner && rule.may_chown {
             inode.uid = meta.uid;
         }
         if changes.owner && rule.may_chgrp(meta.gid) {
             inode.gid = meta.gid;
         }
+        if (inode.uid, inode.gid) != had && !fs.owners {
+            (inode.uid, inode.gid) = had;
+            lost.push(Lost::Owner);
+        }
         if changes.mode && inode.kind() != Kind::Symlink {
-            inode.mode = wanted_mode(meta, &rule);
+            let mut mode = wanted_mode(meta, &rule);
+            if lost.contains(&Lost::Owner) && inode.kind() != Kind::Dir {
+                mode &= !SET_ID;
+            }
+            if mode != inode.mode && !fs.modes {
+                lost.push(Lost::Mode);
+            } else {
+                inode.mode = mode;
+            }
         }
         if changes.xattrs {
             let given = meta.xattrs.as_deref().unwrap_or_default();
@@ -174,5 +240,7 @@ fn is_acl(xattr: &Xattr) -> bool {
     xattr.name.starts_with(b"system.posix_acl_")
 }
 
+/// The set-user-id and set-group-id bits.
+const SET_ID: u32 = 0o6000;
 /// What the simulated user does not grant by default.
 const UMASK: u32 = 0o022;

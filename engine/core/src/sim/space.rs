@@ -50,6 +50,8 @@ fn facts(volume: &Volume, dir: Ino, probe_times: bool) -> Call<SpaceFacts> {
         ancestors,
         available: mount.options.capacity.saturating_sub(mount.used),
         total: mount.options.capacity,
+        holds_xattrs: !can_probe || mount.options.xattrs,
+        canonical: None,
         granularity_ns: if can_probe { mount.options.granularity_ns } else { 1 },
         may_chown: volume.user.privileged,
         own_uid: volume.user.uid,

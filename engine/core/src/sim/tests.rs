@@ -15,7 +15,7 @@ use crate::path::{Name, RelPath};
 use crate::spec::{Preserve, Reflink};
 use crate::task::{
     Copied, Copy, CopyInto, Dir, List, Listed, Manner, Output, Over, Page, Pick, Place, Removal,
-    Remove, Removed, Root, Space, Step, Task, TaskId, What,
+    Remove, Removed, Root, Space, Step, Survey, Task, TaskId, What,
 };
 
 const MANNER: Manner = Manner { preserve: Preserve::ALL, reflink: Reflink::Auto, fsync: false };
@@ -60,7 +60,7 @@ impl Bench {
 
     fn listed(&self, dir: &Dir) -> Listed {
         let what = What::Next { after: None, entries_max: 1000 };
-        let list = List { dir: dir.clone(), what, xattrs: true, leftovers: true };
+        let list = List { dir: dir.clone(), what, xattrs: true, survey: Survey::Leftovers };
         match self.run(Task::List(list)) {
             Ok(Output::Listed(listed)) => listed,
             other => panic!("{other:?}"),
@@ -174,7 +174,12 @@ fn a_new_directory_killed_at_any_piece_is_whole_or_absent() {
         let disk = disk();
         let options = SimOptions { crash_after: Some(pieces), ..SimOptions::default() };
         let bench = Bench::new(&disk, pieces, options);
-        bench.submit(vec![Task::Copy(copy(&page, CopyInto::New, dir("/dst", "d"), Over::Nothing))]);
+        bench.submit(vec![Task::Copy(copy(
+            &page,
+            CopyInto::New(Over::Nothing),
+            dir("/dst", "d"),
+            Over::Nothing,
+        ))]);
         bench.engine.pump();
         let files = disk.names("/dst/d").len();
         assert!(files == 0 || files == 3, "{files} after {pieces} pieces");
@@ -322,7 +327,7 @@ fn links_on_the_way_to_a_root_are_followed_and_below_it_refused() {
     let bench = Bench::quiet(&disk);
     assert_eq!(bench.listed(&dir("/way", "")).entries.len(), 4);
     let what = What::Itself;
-    let list = List { dir: dir("/src", "out"), what, xattrs: false, leftovers: false };
+    let list = List { dir: dir("/src", "out"), what, xattrs: false, survey: Survey::Nothing };
     let refused = bench.run(Task::List(list)).expect_err("refused");
     assert_eq!(refused.kind, ErrorKind::NotADirectory);
     assert_eq!(refused.path[..], b"/src/out"[..]);
@@ -372,4 +377,46 @@ fn another_name_of_the_same_file_is_replaced_without_a_trace() {
     assert_eq!(disk.temporaries("/dst"), Vec::<Vec<u8>>::new());
     assert_eq!(disk.see("/dst/x").map(|seen| seen.links), Some(vec![]));
     assert_eq!(disk.snapshot("/dst")[&b"x"[..]].links, [b"x".to_vec(), b"y".to_vec()]);
+}
+
+#[test]
+fn a_replaced_tree_killed_at_any_piece_is_the_old_or_the_new_one() {
+    let (mut was_old, mut was_new, mut was_left) = (0, 0, 0);
+    for pieces in 0..24 {
+        let disk = disk();
+        ["a/b/x", "a/b/y", "a/z"].iter().for_each(|file| disk.file(format!("/dst/{file}"), "old"));
+        let page: Page = Bench::quiet(&disk).listed(&dir("/src", "")).entries.into();
+        let options = SimOptions { crash_after: Some(pieces), ..SimOptions::default() };
+        let bench = Bench::new(&disk, pieces, options);
+        let into = CopyInto::New(Over::Tree);
+        bench.submit(vec![Task::Copy(copy(&page, into, dir("/dst", "a"), Over::Nothing))]);
+        while bench.engine.step() {
+            match disk.snapshot("/dst/a").len() {
+                5 => was_old += 1,
+                4 => was_new += 1,
+                other => panic!("{other} entries after {pieces} pieces"),
+            }
+        }
+        was_left += u32::from(!disk.temporaries("/dst").is_empty());
+        let next = Bench::new(&disk, 99, SimOptions::default());
+        let leftovers = next.listed(&dir("/dst", "")).leftovers;
+        let removed = next.removed(dir("/dst", ""), leftovers, Removal::Leftover);
+        assert!(removed.failures.is_empty(), "{removed:?}");
+        assert!(disk.temporaries("/dst").is_empty(), "after {pieces} pieces");
+    }
+    assert!(was_old > 0 && was_new > 0 && was_left > 0);
+}
+
+#[test]
+fn what_is_not_removed_of_a_replaced_tree_is_told_and_left_for_the_next_run() {
+    let disk = disk();
+    disk.file("/dst/d/x", "old");
+    let faults = Faults { remove_denied: 1000, ..Faults::default() };
+    let bench = Bench::new(&disk, 1, SimOptions { faults, ..SimOptions::default() });
+    let steps = vec![Step::MakeDir { name: name("d"), plain: false, over: Over::Tree }];
+    let place = Place { to: dir("/dst", ""), steps, manner: MANNER };
+    let Ok(Output::Placed(placed)) = bench.run(Task::Place(place)) else { panic!("not placed") };
+    assert_eq!((placed.failures.len(), placed.remains.len()), (0, 1), "{placed:?}");
+    assert_eq!(disk.names("/dst/d"), []);
+    assert_eq!(disk.temporaries("/dst").len(), 1);
 }

@@ -187,7 +187,7 @@ impl Volume {
             return Err(ErrorKind::InvalidName);
         }
         if self.inode(dir)?.fs != self.inode(ino)?.fs {
-            return Err(ErrorKind::Unsupported);
+            return Err(ErrorKind::CrossDevice);
         }
         self.place(dir, name, ino)
     }
@@ -232,6 +232,12 @@ impl Volume {
         self.allow_change(from.0)?;
         self.allow_change(to.0)?;
         let ino = self.lookup(from.0, from.1.as_bytes())?;
+        if self.inode(ino)?.fs != self.inode(to.0)?.fs {
+            return Err(ErrorKind::CrossDevice);
+        }
+        if self.is_at_or_below(to.0, ino)? {
+            return Err(ErrorKind::Other);
+        }
         if let Ok(old) = self.lookup(to.0, to.1.as_bytes()) {
             match (replace, self.inode(old)?.kind(), self.inode(ino)?.kind()) {
                 (false, _, _) => return Err(ErrorKind::AlreadyExists),
@@ -244,6 +250,31 @@ impl Volume {
         }
         self.attach(to.0, to.1, ino)?;
         self.unplace(from.0, from.1)
+    }
+
+    /// renameat2(RENAME_EXCHANGE) in one directory: the two entries change their names.
+    pub(super) fn exchange(&mut self, dir: Ino, one: &Name, other: &Name) -> Call<()> {
+        self.allow_change(dir)?;
+        let inos = [one, other].map(|name| self.lookup(dir, name.as_bytes()));
+        let [first, second] = inos;
+        let (first, second) = (first?, second?);
+        if let Body::Dir(entries) = &mut self.inode_mut(dir)?.body {
+            entries.insert(one.clone(), second);
+            entries.insert(other.clone(), first);
+        }
+        let now = self.now();
+        for ino in [first, second] {
+            self.inode_mut(ino)?.ctime = now;
+        }
+        self.touch(dir)
+    }
+
+    /// Whether `ino` is `top` or a directory below it.
+    fn is_at_or_below(&self, mut ino: Ino, top: Ino) -> Call<bool> {
+        while ino != top && ino != ROOT {
+            ino = self.inode(ino)?.parent;
+        }
+        Ok(ino == top)
     }
 
     /// Frees an inode that has no name; its content's space comes back.

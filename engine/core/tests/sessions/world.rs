@@ -11,8 +11,8 @@ use blit_core::link::pair;
 use blit_core::path::{Name, RelPath};
 use blit_core::session::Session;
 use blit_core::sim::{Attributes, Disk, SimEngine, SimOptions, Snapshot, User};
-use blit_core::spec::{Preserve, Reflink, SourceItem, Target, TransferSpec, Verb};
-use blit_core::summary::{Change, Summary};
+use blit_core::spec::{SourceItem, Target, TransferSpec, Verb};
+use blit_core::summary::{Change, Notice, Summary};
 use blit_core::task::{Dir, Output, Root, Space, SpaceFacts, Task, TaskId};
 use blit_core::{Error, ErrorKind};
 
@@ -41,14 +41,10 @@ impl Dice {
     }
 }
 
-pub(crate) const SPEC: TransferSpec = TransferSpec {
-    verb: Verb::Copy,
-    preserve: Preserve::ALL,
-    reflink: Reflink::Auto,
-    fsync: false,
-    dry_run: false,
-    itemise: true,
-};
+/// A transfer with all options as they are without being asked for, that tells each change.
+pub(crate) fn spec(verb: Verb) -> TransferSpec {
+    TransferSpec { itemise: true, ..TransferSpec::new(verb) }
+}
 
 /// A disk with a random `/src` and, unless `fresh`, a `/dst` that is an older version of it.
 pub(crate) fn world(dice: &mut Dice, fresh: bool) -> Disk {
@@ -174,6 +170,7 @@ fn parent(path: &[u8]) -> &[u8] {
 }
 
 /// How a simulated run ended.
+#[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) summary: Summary,
     pub(crate) error: Option<Error>,
@@ -203,11 +200,15 @@ pub(crate) fn copy_with(
     let parent = Dir::new(&Root::new("/"), RelPath::root());
     let item = SourceItem::Entry { parent, name: name("src"), target_name: name("src") };
     let limits = engine.limits();
-    drive.add(Session::source(vec![item], spec, limits), Box::new(at_source));
+    drive.add(Session::source(vec![item], spec.clone(), limits), Box::new(at_source));
     let target = Target { root, path, absent };
     drive.add(Session::destination(target, &facts, spec, limits), Box::new(at_target));
     let mut changes = Vec::new();
-    let mut observe = |change| changes.push(change);
+    let mut observe = |notice| {
+        if let Notice::Change(change) = notice {
+            changes.push(change);
+        }
+    };
     drive.start(&mut observe);
     let mut dice = Dice::new(seed ^ 0xabcd);
     while !drive.is_ended() && !engine.has_crashed() {
@@ -222,7 +223,8 @@ pub(crate) fn copy_with(
     let sessions = [Seat(1), Seat(0)].map(|seat| drive.session(seat));
     let cause = sessions.iter().filter_map(|session| session.error());
     let error = cause.min_by_key(|error| error.kind == ErrorKind::Interrupted).cloned();
-    let summary = sessions[0].summary().clone();
+    let mut summary = sessions[0].summary().clone();
+    summary.add(sessions[1].summary());
     Ended { summary, error, changes, crashed: engine.has_crashed() }
 }
 

@@ -1,6 +1,9 @@
 //! Linux: contents of files, their extents, durability and locks.
 //! It must not know which way of copying is tried first.
-#![expect(unsafe_code, reason = "FICLONE and flock on a borrowed descriptor have no wrapper")]
+#![expect(
+    unsafe_code,
+    reason = "FICLONE, flock on a borrowed descriptor, preadv2 and fadvise have no wrapper"
+)]
 
 use std::fs::File;
 use std::io;
@@ -9,6 +12,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
 use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{Whence, lseek64};
 
 use super::Object;
@@ -64,6 +68,32 @@ pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize>
 /// Those of `pwrite(2)`.
 pub fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     file.write_all_at(bytes, offset)
+}
+
+/// Whether the content of `file` at `offset` can be read without waiting for a device; true where that is not known.
+pub fn is_cached(file: &File, offset: u64) -> bool {
+    let mut byte = 0_u8;
+    let space = libc::iovec { iov_base: std::ptr::from_mut(&mut byte).cast(), iov_len: 1 };
+    let Ok(offset) = i64::try_from(offset) else { return true };
+    // SAFETY: `space` describes one byte, and both outlive the call.
+    let result =
+        unsafe { libc::preadv2(file.as_raw_fd(), &raw const space, 1, offset, libc::RWF_NOWAIT) };
+    !matches!(Errno::result(result), Err(Errno::EAGAIN))
+}
+
+/// Lets the system begin to read the first `len` bytes of `file`. That it does not is no error.
+pub fn will_need(file: &File, len: u64) {
+    let len = i64::try_from(len).unwrap_or(i64::MAX);
+    // SAFETY: the descriptor is open for the duration of the call, which touches no memory.
+    let _advised =
+        unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, len, libc::POSIX_FADV_WILLNEED) };
+}
+
+/// Raises the number of files the process may have open as far as it may itself, and says how many that are.
+pub fn raise_open_files() -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 0 };
+    let raised = soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok();
+    usize::try_from(if raised { hard } else { soft }).unwrap_or(usize::MAX)
 }
 
 /// Makes the content and metadata of a file or directory durable.

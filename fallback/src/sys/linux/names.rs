@@ -15,7 +15,9 @@ use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat, renameat2};
 use nix::sys::stat::{Mode, SFlag, mkdirat, mknodat};
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
-use super::{Access, OpenDir, checked, open_child, open_entry, proc_path, set_mode, umask};
+use super::{
+    Access, OpenDir, checked, open_child, open_entry, proc_path, set_mode, stat_at, umask,
+};
 
 /// The names of a directory, read in large pieces; it can be put aside and gone on with.
 #[derive(Debug)]
@@ -161,12 +163,7 @@ pub fn link(from_dir: &OpenDir, from: &Name, to_dir: &OpenDir, to: &Name) -> io:
 /// # Errors
 /// Those of `renameat2(2)`.
 pub fn rename_new(dir: &OpenDir, from: &Name, to: &Name) -> io::Result<()> {
-    let flags = RenameFlags::RENAME_NOREPLACE;
-    match renameat2(dir, from.as_bytes(), dir, to.as_bytes(), flags) {
-        // Some file systems cannot rename without replacing. Linking cannot replace either.
-        Err(Errno::EINVAL | Errno::ENOSYS) => rename_by_link(dir, from, to),
-        other => Ok(other?),
-    }
+    move_new(dir, from, dir, to)
 }
 
 /// Renames within one directory over a non-directory.
@@ -174,7 +171,37 @@ pub fn rename_new(dir: &OpenDir, from: &Name, to: &Name) -> io::Result<()> {
 /// # Errors
 /// Those of `renameat(2)`.
 pub fn rename_over(dir: &OpenDir, from: &Name, to: &Name) -> io::Result<()> {
-    Ok(renameat(dir, from.as_bytes(), dir, to.as_bytes())?)
+    move_over(dir, from, dir, to)
+}
+
+/// Moves an entry of any type from one directory to a name in another that must not exist.
+///
+/// # Errors
+/// Those of `renameat2(2)`; see `is_cross_device`.
+pub fn move_new(from_dir: &OpenDir, from: &Name, to_dir: &OpenDir, to: &Name) -> io::Result<()> {
+    let flags = RenameFlags::RENAME_NOREPLACE;
+    match renameat2(from_dir, from.as_bytes(), to_dir, to.as_bytes(), flags) {
+        // Some file systems cannot rename without replacing. Linking cannot replace either.
+        Err(Errno::EINVAL | Errno::ENOSYS) => move_by_link(from_dir, from, to_dir, to),
+        other => Ok(other?),
+    }
+}
+
+/// Moves an entry from one directory to a name in another, over a non-directory.
+///
+/// # Errors
+/// Those of `renameat(2)`; see `is_cross_device`.
+pub fn move_over(from_dir: &OpenDir, from: &Name, to_dir: &OpenDir, to: &Name) -> io::Result<()> {
+    Ok(renameat(from_dir, from.as_bytes(), to_dir, to.as_bytes())?)
+}
+
+/// Lets two entries of one directory, of any type, change their names in one step.
+///
+/// # Errors
+/// Those of `renameat2(2)`; see `is_unsupported`.
+pub fn exchange(dir: &OpenDir, one: &Name, other: &Name) -> io::Result<()> {
+    let flags = RenameFlags::RENAME_EXCHANGE;
+    Ok(renameat2(dir, one.as_bytes(), dir, other.as_bytes(), flags)?)
 }
 
 /// Makes the directory `name`.
@@ -265,12 +292,15 @@ fn make_node(dir: &OpenDir, name: &Name, kind: SFlag, mode_rdev: (u32, u64)) -> 
     Ok(mknodat(dir, name.as_bytes(), kind, Mode::from_bits_truncate(mode), rdev)?)
 }
 
-fn rename_by_link(dir: &OpenDir, from: &Name, to: &Name) -> io::Result<()> {
-    match linkat(dir, from.as_bytes(), dir, to.as_bytes(), AtFlags::empty()) {
-        Ok(()) => remove_file(dir, from),
-        // A directory cannot be linked, but renaming it never replaces anything but an empty directory.
-        Err(Errno::EPERM) => rename_over(dir, from, to),
-        Err(error) => Err(error.into()),
+fn move_by_link(from_dir: &OpenDir, from: &Name, to_dir: &OpenDir, to: &Name) -> io::Result<()> {
+    match link(from_dir, from, to_dir, to) {
+        Ok(()) => remove_file(from_dir, from),
+        // Directories cannot be linked, on some file systems nothing can. There is no way to do that in one step.
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => match stat_at(to_dir, to) {
+            Ok(_) => Err(Errno::EEXIST.into()),
+            Err(_) => move_over(from_dir, from, to_dir, to),
+        },
+        Err(error) => Err(error),
     }
 }
 

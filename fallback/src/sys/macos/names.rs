@@ -118,20 +118,7 @@ pub fn link(from_dir: &OpenDir, from: &Name, to_dir: &OpenDir, to: &Name) -> io:
 /// # Errors
 /// Those of `renameatx_np(2)`.
 pub fn rename_new(dir: &OpenDir, from: &Name, to: &Name) -> io::Result<()> {
-    let fd = dir.0.as_raw_fd();
-    let renamed = with_name(from, |from| {
-        with_name(to, |to| {
-            let (from, to) = (from.as_ptr(), to.as_ptr());
-            // SAFETY: both names end with NUL and outlive the call.
-            let result = unsafe { libc::renameatx_np(fd, from, fd, to, libc::RENAME_EXCL) };
-            Ok(Errno::result(result).map(drop))
-        })
-    })?;
-    match renamed {
-        // Some file systems cannot rename without replacing. Linking cannot replace either.
-        Err(Errno::ENOTSUP | Errno::EINVAL | Errno::ENOSYS) => rename_by_link(dir, from, to),
-        other => Ok(other?),
-    }
+    move_new(dir, from, dir, to)
 }
 
 /// Renames within one directory over a non-directory.
@@ -139,7 +126,53 @@ pub fn rename_new(dir: &OpenDir, from: &Name, to: &Name) -> io::Result<()> {
 /// # Errors
 /// Those of `renameat(2)`.
 pub fn rename_over(dir: &OpenDir, from: &Name, to: &Name) -> io::Result<()> {
-    Ok(renameat(dir, from.as_bytes(), dir, to.as_bytes())?)
+    move_over(dir, from, dir, to)
+}
+
+/// Moves an entry of any type from one directory to a name in another that must not exist.
+///
+/// # Errors
+/// Those of `renameatx_np(2)`; see `is_cross_device`.
+pub fn move_new(from_dir: &OpenDir, from: &Name, to_dir: &OpenDir, to: &Name) -> io::Result<()> {
+    match rename_with((from_dir, from), (to_dir, to), libc::RENAME_EXCL)? {
+        // Some file systems cannot rename without replacing. Linking cannot replace either.
+        Err(Errno::ENOTSUP | Errno::EINVAL | Errno::ENOSYS) => {
+            move_by_link(from_dir, from, to_dir, to)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Moves an entry from one directory to a name in another, over a non-directory.
+///
+/// # Errors
+/// Those of `renameat(2)`.
+pub fn move_over(from_dir: &OpenDir, from: &Name, to_dir: &OpenDir, to: &Name) -> io::Result<()> {
+    Ok(renameat(from_dir, from.as_bytes(), to_dir, to.as_bytes())?)
+}
+
+/// Lets two entries of one directory, of any type, change their names in one step.
+///
+/// # Errors
+/// Those of `renameatx_np(2)`; see `is_unsupported`.
+pub fn exchange(dir: &OpenDir, one: &Name, other: &Name) -> io::Result<()> {
+    Ok(rename_with((dir, one), (dir, other), libc::RENAME_SWAP)??)
+}
+
+fn rename_with(
+    (from_dir, from): (&OpenDir, &Name),
+    (to_dir, to): (&OpenDir, &Name),
+    flags: libc::c_uint,
+) -> io::Result<Result<(), Errno>> {
+    let (from_fd, to_fd) = (from_dir.0.as_raw_fd(), to_dir.0.as_raw_fd());
+    with_name(from, |from| {
+        with_name(to, |to| {
+            let (from, to) = (from.as_ptr(), to.as_ptr());
+            // SAFETY: both names end with NUL and outlive the call.
+            let result = unsafe { libc::renameatx_np(from_fd, from, to_fd, to, flags) };
+            Ok(Errno::result(result).map(drop))
+        })
+    })
 }
 
 /// Makes the directory `name`.
@@ -261,11 +294,13 @@ fn is_dir(dir: &OpenDir, name: &Name) -> bool {
     super::stat_at(dir, name).is_ok_and(|meta| meta.kind == blit_core::entry::Kind::Dir)
 }
 
-fn rename_by_link(dir: &OpenDir, from: &Name, to: &Name) -> io::Result<()> {
-    match linkat(dir, from.as_bytes(), dir, to.as_bytes(), AtFlags::empty()) {
-        Ok(()) => remove_file(dir, from),
+fn move_by_link(from_dir: &OpenDir, from: &Name, to_dir: &OpenDir, to: &Name) -> io::Result<()> {
+    match linkat(from_dir, from.as_bytes(), to_dir, to.as_bytes(), AtFlags::empty()) {
+        Ok(()) => remove_file(from_dir, from),
         // A directory cannot be linked, but renaming it never replaces anything but an empty directory.
-        Err(Errno::EPERM | Errno::EISDIR) if is_dir(dir, from) => rename_over(dir, from, to),
+        Err(Errno::EPERM | Errno::EISDIR) if is_dir(from_dir, from) => {
+            move_over(from_dir, from, to_dir, to)
+        }
         Err(error) => Err(error.into()),
     }
 }

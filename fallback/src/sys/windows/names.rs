@@ -159,9 +159,25 @@ pub fn link(from_dir: &OpenDir, from: &Name, to_dir: &OpenDir, to: &Name) -> io:
 /// # Errors
 /// Those of `NtCreateFile` and of setting `FileRenameInformation`.
 pub fn rename_new(dir: &OpenDir, from: &Name, to: &Name) -> io::Result<()> {
-    let entry = open_for(dir, from, win::DELETE)?;
+    move_new(dir, from, dir, to)
+}
+
+/// Moves an entry of any type from one directory to a name in another that must not exist.
+///
+/// # Errors
+/// Those of `NtCreateFile` and of setting `FileRenameInformation`; see `is_cross_device`.
+pub fn move_new(from_dir: &OpenDir, from: &Name, to_dir: &OpenDir, to: &Name) -> io::Result<()> {
+    let entry = open_for(from_dir, from, win::DELETE)?;
     let to = name::new(to.as_bytes())?;
-    nt::name(entry.as_handle(), Naming::OldRename(false), dir.handle(), &to)
+    nt::name(entry.as_handle(), Naming::OldRename(false), to_dir.handle(), &to)
+}
+
+/// Lets two entries change their names in one step: the system has no such call.
+///
+/// # Errors
+/// Always `Unsupported`.
+pub fn exchange(_: &OpenDir, _: &Name, _: &Name) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Renames within one directory over a non-directory, whoever has it open and whether or not it is read-only.
@@ -169,7 +185,15 @@ pub fn rename_new(dir: &OpenDir, from: &Name, to: &Name) -> io::Result<()> {
 /// # Errors
 /// Those of `NtCreateFile` and of setting `FileRenameInformationEx`; `IsADirectory` over a directory.
 pub fn rename_over(dir: &OpenDir, from: &Name, to: &Name) -> io::Result<()> {
-    let entry = open_for(dir, from, win::DELETE)?;
+    move_over(dir, from, dir, to)
+}
+
+/// Moves an entry from one directory to a name in another, over a non-directory, as [`rename_over`] does.
+///
+/// # Errors
+/// Those of [`rename_over`]; see `is_cross_device`.
+pub fn move_over(from_dir: &OpenDir, from: &Name, dir: &OpenDir, to: &Name) -> io::Result<()> {
+    let entry = open_for(from_dir, from, win::DELETE)?;
     let units = name::new(to.as_bytes())?;
     let flags = wdk::FILE_RENAME_REPLACE_IF_EXISTS
         | wdk::FILE_RENAME_POSIX_SEMANTICS

@@ -1,9 +1,12 @@
 //! One destination directory in work.
 
+use std::collections::HashSet;
+
 use crate::entry::{Changes, Meta};
 use crate::frame::DirId;
+use crate::path::{Name, RelPath};
 use crate::session::plan::Plan;
-use crate::task::{Dir, Held};
+use crate::task::{Dir, Held, Over};
 
 /// A directory from its announcement until all in it is settled and its metadata are set.
 #[derive(Debug)]
@@ -27,6 +30,22 @@ pub(super) struct Folder {
     pub(super) touched: bool,
     /// It was given rights that it must lose again.
     pub(super) widened: bool,
+    /// What stands in its place is replaced by it.
+    pub(super) over: Over,
+    /// Its way from the source, as the filter sees it.
+    pub(super) way: RelPath,
+    /// It is a source by itself, or takes over one.
+    pub(super) top: bool,
+    /// What is not in the source is removed.
+    pub(super) mirrored: bool,
+    /// Nothing is missing from its listing.
+    pub(super) complete: bool,
+    /// Digests of the names that the source has; two names of one digest only keep what could be removed.
+    pub(super) wanted: HashSet<u64>,
+    /// The names that stand at the destination.
+    pub(super) standing: Vec<Name>,
+    /// Its metadata could not be set.
+    pub(super) unsound: bool,
     /// Leftovers were looked for.
     pub(super) swept: bool,
     /// Its metadata are being set.
@@ -70,6 +89,14 @@ impl Folder {
             listed: false,
             touched: false,
             widened: false,
+            over: Over::Nothing,
+            way: RelPath::root(),
+            top: false,
+            mirrored: false,
+            complete: true,
+            wanted: HashSet::new(),
+            standing: Vec::new(),
+            unsound: false,
             swept: false,
             finishing: false,
             staged: None,
@@ -78,9 +105,21 @@ impl Folder {
         }
     }
 
+    /// The names that stand in it and not in the source.
+    pub(super) fn extras(&mut self) -> Vec<Name> {
+        let mut standing = std::mem::take(&mut self.standing);
+        standing.retain(|name| !self.wanted.contains(&digest(name)));
+        standing
+    }
+
     /// What a directory that keeps its own metadata needs at the end: the rights it had.
     pub(super) fn narrow_again(&self) -> Changes {
         let mode = self.widened && !self.finishing && self.old.is_some();
         Changes { mode, ..Changes::default() }
     }
+}
+
+/// A digest of a name.
+pub(super) fn digest(name: &Name) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(name.as_bytes())
 }

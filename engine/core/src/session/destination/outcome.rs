@@ -3,10 +3,11 @@
 use super::Destination;
 use super::folder::State;
 use super::work::{Fill, Job, Note};
-use crate::entry::{FileId, Kind};
+use crate::entry::{Changes, FileId};
 use crate::error::{Error, ErrorKind};
 use crate::frame::DirId;
 use crate::session::Actions;
+use crate::session::plan::Plan;
 use crate::summary::Action;
 use crate::task::{Copied, CopyInto, Dir, Listed, Output, Placed, Removed, Step};
 
@@ -31,6 +32,7 @@ impl Destination {
                 match placed(result) {
                     Ok(placed) => {
                         self.summary.lose(&placed.lost);
+                        self.remain(placed.remains, out);
                         self.steps_done(page, &notes, &placed.failures, out);
                     }
                     Err(error) => {
@@ -40,6 +42,14 @@ impl Destination {
                     }
                 }
                 self.release(page, out);
+            }
+            Job::Digest { batch, of_source } => self.digested(batch, of_source, result, out),
+            Job::Census { page, chore } => self.counted(page, chore, result, out),
+            Job::Delete(chore) => self.deleted(chore, result, out),
+            Job::Retouch => {
+                if let Err(error) = one_step(result) {
+                    self.fail(error, out);
+                }
             }
             Job::Leftovers { dir } => self.leftovers_removed(dir, result, out),
             Job::Make { dir } => self.dir_made(dir, one_step(result), out),
@@ -57,7 +67,12 @@ impl Destination {
             Job::Finish { dir } => {
                 match one_step(result) {
                     Ok(placed) => self.summary.lose(&placed.lost),
-                    Err(error) => self.fail(error, out),
+                    Err(error) => {
+                        self.fail(error, out);
+                        if let Some(folder) = self.folders.get_mut(&dir) {
+                            folder.unsound = true;
+                        }
+                    }
                 }
                 self.close(dir, out);
             }
@@ -73,8 +88,15 @@ impl Destination {
         }
     }
 
+    /// What was replaced could not be removed whole; the new entry is in place all the same.
+    fn remain(&mut self, remains: Vec<Error>, out: &mut Actions) {
+        for error in remains {
+            self.fail(error, out);
+        }
+    }
+
     /// One entry failed; where each further one would fail alike, the session ends.
-    fn fail(&mut self, error: Error, out: &mut Actions) {
+    pub(super) fn fail(&mut self, error: Error, out: &mut Actions) {
         let ends = error.kind.ends_session().then(|| error.clone());
         self.summary.fail(error);
         if let Some(error) = ends {
@@ -101,6 +123,8 @@ impl Destination {
         }
         if let (Some(folder), Some(meta)) = (self.folders.get_mut(&dir), listed.dir) {
             folder.old.get_or_insert_with(|| Box::new(meta));
+            self.summary.standing += listed.names.len() as u64;
+            folder.standing.extend(listed.names);
         }
         if !listed.leftovers.is_empty()
             && let Some(at) = self.folders.get(&dir).map(|folder| folder.to.clone())
@@ -108,6 +132,12 @@ impl Destination {
             self.remove_leftovers(dir, at, listed.leftovers);
         }
         let plan = self.decide(page, listed.entries);
+        self.count_replaced(page, plan, out);
+    }
+
+    /// Carries out what was decided for a page, when the directory has the rights that are needed.
+    pub(super) fn go_on(&mut self, page: u64, plan: Plan, out: &mut Actions) {
+        let Some(dir) = self.pages.get(&page).map(|work| work.listing.dir) else { return };
         let Some(folder) = self.folders.get_mut(&dir) else { return };
         let lacks_rights = folder.old.as_ref().is_some_and(|old| {
             !self.rule.may_chown
@@ -135,7 +165,8 @@ impl Destination {
 
     fn dir_made(&mut self, dir: DirId, result: Result<Placed, Error>, out: &mut Actions) {
         match result {
-            Ok(_) => {
+            Ok(placed) => {
+                self.remain(placed.remains, out);
                 self.made(dir, out);
                 self.ready(dir, true, out);
             }
@@ -173,7 +204,7 @@ impl Destination {
             return self.abort(error, out);
         };
         let to = Dir::new(&folder.to.root, parent);
-        let steps = vec![Step::Publish { staged: staged.clone(), name }];
+        let steps = vec![Step::Publish { staged: staged.clone(), name, over: folder.over }];
         self.put_place(Job::Publish { dir }, to, steps);
     }
 
@@ -181,13 +212,13 @@ impl Destination {
         let Some(dir) = self.pages.get(&fill.page).map(|work| work.listing.dir) else { return };
         match copied(result) {
             Ok(copied) => {
-                if fill.into == CopyInto::New {
+                if matches!(fill.into, CopyInto::New(_)) {
                     self.made(dir, out);
                 }
                 self.account(fill, copied, out);
                 match fill.into {
                     CopyInto::Existing => {}
-                    CopyInto::New => self.ready(dir, true, out),
+                    CopyInto::New(_) => self.ready(dir, true, out),
                     CopyInto::Staged => self.batch_staged(dir, out),
                 }
             }
@@ -199,8 +230,11 @@ impl Destination {
     fn not_filled(&mut self, dir: DirId, fill: &Fill, error: &Error, out: &mut Actions) {
         for pick in &fill.picks {
             self.leader_failed(fill.page, pick.index, out);
+            if !matches!(fill.into, CopyInto::New(_)) {
+                self.keep(fill.page, pick.index);
+            }
         }
-        if fill.into == CopyInto::New {
+        if matches!(fill.into, CopyInto::New(_)) {
             return self.fail_folder(dir, error.clone(), out);
         }
         out.settled.0 += fill.picks.len() as u64;
@@ -225,12 +259,14 @@ impl Destination {
         self.summary.bytes += copied.bytes;
         self.summary.bytes_cloned += copied.bytes_cloned;
         self.summary.lose(&copied.lost);
+        self.remain(copied.remains, out);
         let mut failures = copied.failures;
         failures.sort_by_key(|(index, _)| *index);
         for pick in &fill.picks {
             match failures.binary_search_by_key(&pick.index, |(index, _)| *index) {
                 Ok(at) => {
                     self.fail(failures[at].1.clone(), out);
+                    self.keep(fill.page, pick.index);
                     self.leader_failed(fill.page, pick.index, out);
                 }
                 Err(_) => self.copied(fill.page, *pick, out),
@@ -246,25 +282,26 @@ impl Destination {
         out: &mut Actions,
     ) {
         for (place, note) in notes.iter().enumerate() {
-            let (Note::Node(index) | Note::Repair(index) | Note::Link(index)) = *note;
-            let size = self.entry(page, index).map_or(0, |entry| match entry.meta.kind {
-                Kind::File => entry.meta.size,
-                _ => 0,
-            });
+            let (Note::Node(index) | Note::Repair(index, _) | Note::Link(index)) = *note;
             out.settled.0 += 1;
-            out.settled.1 += size;
+            out.settled.1 += self.content_bytes(page, index);
             if let Some((_, error)) = failures.iter().find(|(failed, _)| *failed == place) {
                 self.fail(error.clone(), out);
+                self.keep(page, index);
                 self.leader_failed_unless_link(page, *note, out);
                 continue;
             }
             let (counter, action) = match note {
                 Note::Node(_) => (&mut self.summary.nodes, Action::MadeNode),
-                Note::Repair(_) => (&mut self.summary.repaired, Action::Repaired),
+                Note::Repair(..) => (&mut self.summary.repaired, Action::Repaired),
                 Note::Link(_) => (&mut self.summary.links, Action::Linked),
             };
             *counter += 1;
-            self.tell_entry(page, index, action, out);
+            let metadata = match note {
+                Note::Repair(_, changes) => *changes,
+                Note::Node(_) | Note::Link(_) => Changes::default(),
+            };
+            self.tell_entry(page, index, (action, metadata), out);
             if let Note::Node(index) = note {
                 self.leader_done(page, *index, out);
             }
@@ -280,7 +317,7 @@ impl Destination {
                 }
                 failures.into_iter().for_each(|error| self.summary.fail(error));
                 if files + dirs > 0 {
-                    self.tell(dir, None, Action::RemovedLeftover, out);
+                    self.tell(dir, None, (Action::RemovedLeftover, Changes::default()), out);
                 }
             }
             Ok(_) => self.summary.fail(wrong_output()),
@@ -347,7 +384,7 @@ fn one_step(result: Result<Output, Error>) -> Result<Placed, Error> {
     }
 }
 
-fn wrong_output() -> Error {
+pub(super) fn wrong_output() -> Error {
     Error::because(
         ErrorKind::Internal,
         "run task",

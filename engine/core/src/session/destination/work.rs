@@ -9,9 +9,10 @@ use crate::path::RelPath;
 use crate::session::Actions;
 use crate::session::links::{Answer, Follower};
 use crate::session::plan::{Child, Plan};
+use crate::session::remover::Chore;
 use crate::session::schedule::{BATCH_BYTES_MAX, BATCH_FILES_MAX, whole_directory_is_one_task};
 use crate::summary::Action;
-use crate::task::{Copy, CopyInto, Dir, List, Over, Page, Pick, Place, Step, Task, What};
+use crate::task::{Copy, CopyInto, Dir, List, Over, Page, Pick, Place, Step, Survey, Task, What};
 
 /// What a task of the destination is for.
 #[derive(Debug)]
@@ -20,6 +21,14 @@ pub(super) enum Job {
     Sweep,
     /// Find what stands under the names of a page.
     LookUp { page: u64 },
+    /// Digest files of one side.
+    Digest { batch: u64, of_source: bool },
+    /// Count what is replaced by entries of a page.
+    Census { page: u64, chore: Chore },
+    /// Remove what the source does not have.
+    Delete(Chore),
+    /// Set the times of a directory again after something in it was removed.
+    Retouch,
     /// Make a directory without files.
     Make { dir: DirId },
     /// Give a directory the rights that are needed.
@@ -50,7 +59,7 @@ pub(super) struct Fill {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Note {
     Node(usize),
-    Repair(usize),
+    Repair(usize, Changes),
     Link(usize),
 }
 
@@ -67,6 +76,7 @@ impl Destination {
             return self.release(page, out);
         }
         folder.state = State::Making;
+        let over = folder.over;
         let takes_meta = folder.meta.is_some();
         let plain = !(takes_meta && self.spec.preserve.mode);
         let Some((parent, name)) = folder.to.path.split_last() else { return };
@@ -75,7 +85,7 @@ impl Destination {
             self.sweep_beside(parent.clone());
         }
         if !takes_meta || plan.small.is_empty() {
-            let steps = vec![Step::MakeDir { name, plain }];
+            let steps = vec![Step::MakeDir { name, plain, over }];
             self.put_place(Job::Make { dir }, parent, steps);
         } else if whole_directory_is_one_task(
             plan.small.len(),
@@ -83,7 +93,7 @@ impl Destination {
             self.desk.len(),
         ) {
             let picks = std::mem::take(&mut plan.small);
-            self.put_copy(page, picks, CopyInto::New);
+            self.put_copy(page, picks, CopyInto::New(over));
         } else {
             self.put_place(Job::Stage { dir }, parent, vec![Step::Stage]);
         }
@@ -94,7 +104,7 @@ impl Destination {
 
     fn sweep_beside(&mut self, dir: Dir) {
         let what = What::Itself;
-        let list = List { dir, what, xattrs: false, leftovers: true };
+        let list = List { dir, what, xattrs: false, survey: Survey::Leftovers };
         if let Some(base) = self.folders.get_mut(&DirId::BASE) {
             base.open += 1;
         }
@@ -104,7 +114,7 @@ impl Destination {
     /// A directory was made by this run.
     pub(super) fn made(&mut self, dir: DirId, out: &mut Actions) {
         self.summary.dirs += 1;
-        self.tell(dir, None, Action::MadeDir, out);
+        self.tell(dir, None, (Action::MadeDir, Changes::default()), out);
     }
 
     /// A directory can be written to: goes on with what waited for that.
@@ -147,9 +157,10 @@ impl Destination {
             self.summary.fail(error);
         }
         self.summary.same += plan.same.0;
-        self.summary.skipped += plan.skipped.0;
-        out.settled.0 += plan.same.0 + plan.skipped.0;
-        out.settled.1 += plan.same.1 + plan.skipped.1;
+        out.settled.0 += plan.same.0;
+        out.settled.1 += plan.same.1;
+        self.skip(page, &plan.skipped, out);
+        self.ask_digests(page, plan.doubtful);
         self.begin_children(page, plan.children);
         if self.spec.dry_run {
             self.pretend(page, &plan.small, &plan.large, out);
@@ -180,6 +191,12 @@ impl Destination {
         for child in children {
             let state = match child {
                 Child::Absent => State::Absent,
+                Child::Replaced => {
+                    if let Some(folder) = self.folders.get_mut(&id) {
+                        folder.over = Over::Entry;
+                    }
+                    State::Absent
+                }
                 Child::Blocked => State::Failed,
                 Child::Existing(old) => {
                     if let Some(folder) = self.folders.get_mut(&id) {
@@ -191,6 +208,32 @@ impl Destination {
             self.set_child(id, state);
             id.0 += 1;
         }
+    }
+
+    /// Leaves entries out.
+    fn skip(&mut self, page: u64, skipped: &[usize], out: &mut Actions) {
+        for index in skipped {
+            self.summary.skipped += 1;
+            out.settled.0 += 1;
+            out.settled.1 += self.content_bytes(page, *index);
+            self.keep(page, *index);
+            self.leader_failed(page, *index, out);
+        }
+    }
+
+    /// An entry does not come to stand at the destination.
+    pub(super) fn keep(&mut self, page: u64, index: usize) {
+        if let Some(work) = self.pages.get_mut(&page) {
+            work.kept.push(index);
+        }
+    }
+
+    /// The bytes of content that an entry counts for in the progress.
+    pub(super) fn content_bytes(&self, page: u64, index: usize) -> u64 {
+        self.entry(page, index).map_or(0, |entry| match entry.meta.kind {
+            Kind::File => entry.meta.size,
+            _ => 0,
+        })
     }
 
     /// Counts what a dry run would copy.
@@ -209,7 +252,7 @@ impl Destination {
     /// A file was copied, or would be.
     pub(super) fn copied(&mut self, page: u64, pick: Pick, out: &mut Actions) {
         let action = if pick.over == Over::Nothing { Action::Copied } else { Action::Replaced };
-        self.tell_entry(page, pick.index, action, out);
+        self.tell_entry(page, pick.index, (action, Changes::default()), out);
         self.leader_done(page, pick.index, out);
     }
 
@@ -217,14 +260,14 @@ impl Destination {
         &mut self,
         page: u64,
         index: usize,
-        action: Action,
+        what: (Action, Changes),
         out: &mut Actions,
     ) {
         if self.spec.itemise
             && let Some(work) = self.pages.get(&page)
             && let Some(entry) = work.listing.page.get(index)
         {
-            self.tell(work.listing.dir, Some(&entry.name), action, out);
+            self.tell(work.listing.dir, Some(&entry.name), what, out);
         }
     }
 
@@ -282,7 +325,7 @@ impl Destination {
     fn repair_steps(&self, page: u64, repairs: &[(usize, Changes)]) -> Vec<(Step, Note)> {
         let step = |(index, changes): &(usize, Changes)| {
             let entry = self.entry(page, *index)?.clone();
-            Some((Step::Repair { entry, changes: *changes }, Note::Repair(*index)))
+            Some((Step::Repair { entry, changes: *changes }, Note::Repair(*index, *changes)))
         };
         repairs.iter().filter_map(step).collect()
     }

@@ -1,0 +1,38 @@
+//! `blit rm`: removes nothing unasked. It must not remove anything itself, nor decide what may be removed.
+
+use blit_core::{Error, ErrorKind};
+use blit_rpc::remove;
+
+use crate::args::RmArgs;
+use crate::options::{self, Verb};
+use crate::report::{self, Exit};
+use crate::run::go;
+use crate::ui;
+
+/// Removes and tells about it.
+pub(crate) fn run(args: &RmArgs) -> Exit {
+    let telling = options::telling(Verb::Rm, &args.output, args.dry_run);
+    go(telling.clone(), options::engine(&args.engine), |run| {
+        let endpoints = options::endpoints(&args.paths)?;
+        let mut spec = options::removal(args, &telling);
+        let asks = !args.yes && !args.dry_run;
+        if asks && !ui::can_ask(telling.progress) {
+            return Err(Error::because(ErrorKind::Usage, "remove", b"", report::NOBODY_TO_ASK));
+        }
+        if asks {
+            let mut trial = spec.clone();
+            trial.dry_run = true;
+            trial.itemise = false;
+            let found = run.tell(|hands, see| remove::remove(&endpoints, &trial, hands, see))?;
+            if found.error.is_some() {
+                return Ok(found);
+            }
+            let counted = found.summary.removed;
+            if counted > 0 && !run.ask(&report::may_remove(counted, b"")) {
+                return Err(Error::because(ErrorKind::Usage, "remove", b"", report::DECLINED));
+            }
+            spec.deletion.entries_max = Some(counted);
+        }
+        run.tell(|hands, see| remove::remove(&endpoints, &spec, hands, see))
+    })
+}

@@ -1,0 +1,138 @@
+//! Reads the filter that the options describe, with the files that they name.
+//! It must not know what a rule means; the core does.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use blit_core::entry::{Kind, Meta};
+use blit_core::filter::{Filter, Separator};
+use blit_core::spec::{TransferSpec, Verb};
+use blit_core::summary::Notice;
+use blit_core::{Error, ErrorKind};
+use blit_rpc::look;
+
+use crate::args::{FilterArgs, Rule};
+use crate::options;
+use crate::run::Run;
+
+/// The filter of `args`; none where they admit everything.
+///
+/// # Errors
+/// `Usage` for a rule that is not valid or a file that is not to be trusted, and those of reading the files.
+pub(crate) fn read(args: &FilterArgs, run: &mut Run) -> Result<Option<Arc<Filter>>, Error> {
+    let FilterArgs { rules, files_from, from0, min_size, max_size, newer_than, older_than, .. } =
+        args;
+    let limits =
+        min_size.is_some() || max_size.is_some() || newer_than.is_some() || older_than.is_some();
+    if rules.0.is_empty() && files_from.is_none() && !limits {
+        return Ok(None);
+    }
+    let mut builder = Filter::builder();
+    for rule in &rules.0 {
+        builder = match rule {
+            Rule::Exclude(glob) => builder.exclude(glob),
+            Rule::Include(glob) => builder.include(glob),
+            Rule::File(path) => {
+                let name = path.to_string_lossy();
+                builder.file_lines(&name, &trusted(path, run)?)
+            }
+        };
+    }
+    if let Some(from) = files_from {
+        let separator = if *from0 { Separator::Nul } else { Separator::Newline };
+        builder = builder.files_from(&listed(from)?, separator);
+    }
+    if let Some(size) = min_size {
+        builder = builder.min_size(*size);
+    }
+    if let Some(size) = max_size {
+        builder = builder.max_size(*size);
+    }
+    if let Some(time) = newer_than {
+        builder = builder.newer_than(*time);
+    }
+    if let Some(time) = older_than {
+        builder = builder.older_than(*time);
+    }
+    let filter = Some(Arc::new(builder.build()?));
+    run.watch_filter(&filter);
+    Ok(filter)
+}
+
+/// The paths of `--files-from`.
+fn listed(from: &OsStr) -> Result<Vec<u8>, Error> {
+    if from == "-" {
+        let mut bytes = Vec::new();
+        let read = io::stdin().lock().read_to_end(&mut bytes);
+        return read.map(|_| bytes).map_err(|error| Error::io("read", b"standard input", error));
+    }
+    fs::read(from).map_err(|error| Error::io("read", from.as_encoded_bytes(), error))
+}
+
+/// The text of a file of rules. A rule of somebody else could decide what is removed, so the file must be the user's own
+/// or root's, and the same before and after it is read.
+fn trusted(path: &Path, run: &mut Run) -> Result<String, Error> {
+    let shown = path.as_os_str().as_encoded_bytes();
+    let refuse = |why: &str| Err(Error::because(ErrorKind::Usage, "read rules from", shown, why));
+    let before = examine(path, run)?;
+    if before.kind != Kind::File {
+        return refuse("it is not a regular file");
+    }
+    let own = own_uid(path, run)?;
+    if before.uid != own && before.uid != ROOT {
+        return refuse("it belongs to another user, whose rules would decide what is done");
+    }
+    let text = fs::read(path).map_err(|error| Error::io("read rules from", shown, error))?;
+    if !examine(path, run)?.is_unchanged_since(&before) {
+        return refuse("it changed while it was read");
+    }
+    let Ok(text) = String::from_utf8(text) else { return refuse("it is not UTF-8") };
+    Ok(text)
+}
+
+fn examine(path: &Path, run: &mut Run) -> Result<Meta, Error> {
+    let endpoint = options::endpoint(path.as_os_str())?;
+    let spec = TransferSpec { recursive: false, ..TransferSpec::new(Verb::Copy) };
+    let mut found = None;
+    let outcome = run.watch(
+        |hands, observe| look::look(&endpoint, &spec, hands, observe),
+        |_, notice| {
+            if let Notice::Listing(listing) = notice
+                && listing.named
+            {
+                found = listing.page.first().map(|entry| entry.meta.clone());
+            }
+        },
+    )?;
+    match (outcome.error, found) {
+        (Some(error), _) => Err(error),
+        (None, Some(meta)) => Ok(meta),
+        (None, None) => {
+            let path = path.as_os_str().as_encoded_bytes();
+            Err(Error::because(
+                ErrorKind::Usage,
+                "read rules from",
+                path,
+                "it is not a regular file",
+            ))
+        }
+    }
+}
+
+fn own_uid(path: &Path, run: &mut Run) -> Result<u32, Error> {
+    let endpoint = options::endpoint(path.as_os_str())?;
+    let mut space = None;
+    run.tell(|hands, _| {
+        space = Some(look::space(&endpoint, hands));
+        blit_rpc::transfer::Outcome::default()
+    })?;
+    match space {
+        Some(facts) => facts.map(|facts| facts.own_uid),
+        None => Err(Error::new(ErrorKind::Internal, "examine", b"")),
+    }
+}
+
+const ROOT: u32 = 0;

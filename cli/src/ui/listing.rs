@@ -1,0 +1,144 @@
+//! Tables of what is there: entries, sums and file systems. It must not know where they are printed.
+
+use blit_core::entry::{Entry, Kind, Meta};
+use blit_core::path::Escaped;
+use blit_core::task::SpaceFacts;
+use jiff::tz::TimeZone;
+
+use super::quantity::{count, date, size};
+use crate::commands::Sum;
+
+/// One line for each entry: `drwxr-xr-x  1000 1000     1.2 KiB  2026-01-31 12:00:00  name/`.
+pub(super) fn entries(entries: &[Entry]) -> Vec<String> {
+    let zone = TimeZone::system();
+    let cells = |entry: &Entry| {
+        let meta = &entry.meta;
+        let bytes = if meta.kind == Kind::File { size(meta.size) } else { String::new() };
+        let (uid, gid) = (meta.uid.to_string(), meta.gid.to_string());
+        vec![mode(meta), uid, gid, bytes, date(meta.mtime, &zone), name(entry)]
+    };
+    table(entries.iter().map(cells).collect(), &[1, 2, 3])
+}
+
+/// One line for each sum.
+pub(super) fn sums(sums: &[Sum]) -> Vec<String> {
+    let mut rows = vec![header(&["SIZE", "DISK", "ENTRIES", "PATH"])];
+    rows.extend(sums.iter().map(|sum| {
+        let path = Escaped(&sum.path).to_string();
+        vec![size(sum.bytes), size(sum.allocated), count(sum.entries), path]
+    }));
+    table(rows, &[0, 1, 2])
+}
+
+/// One line for each file system.
+pub(super) fn spaces(spaces: &[(Vec<u8>, SpaceFacts)]) -> Vec<String> {
+    let mut rows = vec![header(&["SIZE", "AVAILABLE", "FREE", "PATH"])];
+    rows.extend(spaces.iter().map(|(path, facts)| {
+        let free = u128::from(facts.available) * 100 / u128::from(facts.total.max(1));
+        let path = Escaped(path).to_string();
+        vec![size(facts.total), size(facts.available), format!("{free}%"), path]
+    }));
+    table(rows, &[0, 1, 2])
+}
+
+fn header(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// Cells below each other; those of the columns `right` end below each other.
+fn table(rows: Vec<Vec<String>>, right: &[usize]) -> Vec<String> {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: Vec<String>| {
+        let last = row.len() - 1;
+        let cells = row.into_iter().enumerate().map(|(column, cell)| match widths[column] {
+            _ if column == last => cell,
+            width if right.contains(&column) => format!("{cell:>width$}"),
+            width => format!("{cell:width$}"),
+        });
+        cells.collect::<Vec<_>>().join("  ")
+    };
+    rows.into_iter().map(line).collect()
+}
+
+fn name(entry: &Entry) -> String {
+    let name = Escaped(entry.name.as_bytes());
+    match (entry.meta.kind, &entry.meta.target) {
+        (Kind::Dir, _) => format!("{name}/"),
+        (Kind::Symlink, Some(target)) => format!("{name} -> {}", Escaped(target)),
+        _ => name.to_string(),
+    }
+}
+
+/// The type and the permissions as `ls -l` shows them.
+fn mode(meta: &Meta) -> String {
+    let kind = match meta.kind {
+        Kind::File => '-',
+        Kind::Dir => 'd',
+        Kind::Symlink => 'l',
+        Kind::Fifo => 'p',
+        Kind::Socket => 's',
+        Kind::CharDevice => 'c',
+        Kind::BlockDevice => 'b',
+    };
+    let mut text = String::from(kind);
+    for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
+        let bits = meta.mode >> shift;
+        text.push(if bits & 4 == 0 { '-' } else { 'r' });
+        text.push(if bits & 2 == 0 { '-' } else { 'w' });
+        text.push(match (meta.mode & special != 0, bits & 1 != 0) {
+            (false, false) => '-',
+            (false, true) => 'x',
+            (true, false) => letter.to_ascii_uppercase(),
+            (true, true) => letter,
+        });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use blit_core::entry::{FileId, Time};
+
+    use super::*;
+
+    fn meta(kind: Kind, mode: u32) -> Meta {
+        Meta {
+            kind,
+            size: 0,
+            allocated: 0,
+            mtime: Time::default(),
+            ctime: Time::default(),
+            mode,
+            uid: 0,
+            gid: 0,
+            nlink: 1,
+            id: FileId::default(),
+            rdev: 0,
+            xattrs: None,
+            target: None,
+        }
+    }
+
+    #[test]
+    fn modes_are_shown_as_ls_does() {
+        for (kind, bits, text) in [
+            (Kind::File, 0o644, "-rw-r--r--"),
+            (Kind::Dir, 0o1777, "drwxrwxrwt"),
+            (Kind::Dir, 0o3770, "drwxrws--T"),
+            (Kind::File, 0o6755, "-rwsr-sr-x"),
+            (Kind::File, 0o4644, "-rwSr--r--"),
+            (Kind::Symlink, 0o777, "lrwxrwxrwx"),
+        ] {
+            assert_eq!(mode(&meta(kind, bits)), text);
+        }
+    }
+
+    #[test]
+    fn cells_stand_below_each_other() {
+        let rows = [["a", "1", "x y"], ["bbb", "100", "z"]];
+        let rows = rows.iter().map(|row| header(row)).collect();
+        assert_eq!(table(rows, &[1]), ["a      1  x y", "bbb  100  z"]);
+    }
+}

@@ -1,0 +1,112 @@
+//! The short way of a move: what stays on its file system is renamed, whole.
+//! It must not copy, nor merge into what stands at the destination: what cannot be renamed is left to the sessions.
+
+use blit_core::entry::Meta;
+use blit_core::spec::{Preserve, Reflink, Selection, SourceItem, TransferSpec};
+use blit_core::summary::{Action, Change, Notice, Summary};
+use blit_core::task::{Dir, Manner, Output, Over, Place, Step, Task};
+use blit_core::{Error, ErrorKind};
+
+use crate::local::{Resolved, Way};
+
+/// Renames those of the items that can be, and takes them out of `resolved`. Only where the whole entry is asked for:
+/// a filter or a selection may leave something of it behind.
+pub(crate) fn rename(
+    way: &Way<'_>,
+    resolved: &mut Resolved,
+    spec: &TransferSpec,
+    observe: &mut dyn FnMut(Notice),
+) -> Summary {
+    let mut summary = Summary::default();
+    let whole = spec.filter.is_none()
+        && spec.selection == Selection::default()
+        && spec.recursive
+        && !spec.one_file_system;
+    let is_near = |meta: &Option<Meta>| {
+        meta.as_ref().is_some_and(|meta| meta.id.dev == resolved.facts.dir.id.dev)
+    };
+    if !whole || !resolved.metas.iter().any(is_near) {
+        return summary;
+    }
+    if resolved.target.absent && !spec.dry_run && !make_target(way, resolved) {
+        return summary;
+    }
+    let items = std::mem::take(&mut resolved.items);
+    let metas = std::mem::take(&mut resolved.metas);
+    for (item, meta) in items.into_iter().zip(metas) {
+        if meta.is_none() {
+            summary.fail(missing(&item));
+            continue;
+        }
+        match renamed(way, resolved, (&item, meta.as_ref()), spec) {
+            Some(path) => {
+                summary.renamed += 1;
+                if spec.itemise {
+                    observe(Notice::Change(Change::new(Action::Renamed, path)));
+                }
+            }
+            None => resolved.items.push(item),
+        }
+    }
+    summary
+}
+
+/// Makes the destination directory; false if that is better left to the sessions.
+fn make_target(way: &Way<'_>, resolved: &mut Resolved) -> bool {
+    let has_contents = |item: &SourceItem| matches!(item, SourceItem::Contents(_));
+    let Some((parent, name)) = resolved.target.path.split_last() else { return false };
+    if resolved.items.iter().any(has_contents) {
+        return false;
+    }
+    let to = Dir::new(&resolved.target.root, parent);
+    let step = Step::MakeDir { name, plain: true, over: Over::Nothing };
+    let manner = Manner { preserve: Preserve::ALL, reflink: Reflink::Auto, fsync: true };
+    let place = Place { to, steps: vec![step], manner };
+    let answer = way.asker.ask(vec![Task::Place(place)]).pop();
+    let made = matches!(answer, Some(Ok(Output::Placed(placed))) if placed.failures.is_empty());
+    resolved.target.absent &= !made;
+    made
+}
+
+fn missing(item: &SourceItem) -> Error {
+    let path = match item {
+        SourceItem::Contents(dir) => dir.shown(None),
+        SourceItem::Entry { parent, name, .. } => parent.shown(Some(name)),
+    };
+    Error::new(ErrorKind::NotFound, "open source", &path)
+}
+
+/// Renames one item. Gives its path below the destination, or nothing if it must go the long way.
+fn renamed(
+    way: &Way<'_>,
+    resolved: &Resolved,
+    (item, meta): (&SourceItem, Option<&Meta>),
+    spec: &TransferSpec,
+) -> Option<Vec<u8>> {
+    let (SourceItem::Entry { parent, name, target_name }, Some(meta)) = (item, meta) else {
+        return None;
+    };
+    let to = Dir::new(&resolved.target.root, resolved.target.path.clone());
+    let is_near = meta.id.dev == resolved.facts.dir.id.dev;
+    let is_free = || Some(way.asker.look(to.clone(), target_name).ok()?.is_none());
+    if !is_near || !(resolved.target.absent || is_free()?) {
+        return None;
+    }
+    let path = resolved.target.path.join(target_name).as_bytes().to_vec();
+    if spec.dry_run {
+        return Some(path);
+    }
+    let step = Step::Take {
+        from: parent.clone(),
+        source_name: name.clone(),
+        name: target_name.clone(),
+        over: Over::Nothing,
+    };
+    // The rename itself must be durable before the move counts.
+    let manner = Manner { preserve: spec.preserve, reflink: Reflink::Auto, fsync: true };
+    let place = Place { to, steps: vec![step], manner };
+    match way.asker.ask(vec![Task::Place(place)]).pop()? {
+        Ok(Output::Placed(placed)) if placed.failures.is_empty() => Some(path),
+        _ => None,
+    }
+}

@@ -73,7 +73,8 @@ pub(crate) struct Fault {
 }
 
 impl Transfer<'_> {
-    /// Copies `meta.size` bytes. If the source has become shorter, what it has: the caller compares afterwards.
+    /// Copies `meta.size` bytes. A source that has fewer is an `UnexpectedEof`: it has become shorter, or its size is not
+    /// true, as in file systems that make contents up.
     pub(crate) fn run(&self) -> Result<Filled, Fault> {
         if self.meta.size == 0 {
             return Ok(Filled::default());
@@ -145,7 +146,7 @@ impl Transfer<'_> {
                 }
             }
             if reached < end {
-                break;
+                return Err(read_fault(io::ErrorKind::UnexpectedEof.into()));
             }
             at = reached;
         }

@@ -94,6 +94,7 @@ impl<'a> Copier<'a> {
         let (pick, entry) = files[at];
         let mut opened = Some(self.open_in_turn(destination, files, at));
         let mut entry = Cow::Borrowed(entry);
+        let mut last = None;
         for _ in 0..ATTEMPTS_MAX {
             let file = opened.take().unwrap_or_else(|| self.open(&entry));
             let file = file.map_err(|error| self.not_opened(&entry, error))?;
@@ -107,13 +108,20 @@ impl<'a> Copier<'a> {
                     destination.discard(draft, &entry);
                     entry = Cow::Owned(self.renewed(&file, &entry, now)?);
                 }
+                Err(error) if error.kind == ErrorKind::Changed => {
+                    destination.discard(draft, &entry);
+                    let now =
+                        sys::stat((&file).into()).map_err(self.at(&entry).failed("examine"))?;
+                    entry = Cow::Owned(self.renewed(&file, &entry, now)?);
+                    last = Some(error);
+                }
                 Err(error) => {
                     destination.discard(draft, &entry);
                     return Err(error);
                 }
             }
         }
-        Err(self.at(&entry).refused(ErrorKind::Changed, "copy"))
+        Err(last.unwrap_or_else(|| self.at(&entry).refused(ErrorKind::Changed, "copy")))
     }
 
     /// Counts a file as settled, published or not. What is counted shows after [`Copier::flush`].
@@ -214,6 +222,10 @@ impl<'a> Copier<'a> {
     fn fault(&self, entry: &Entry, fault: Fault) -> Error {
         let at =
             if fault.of_source { self.at(entry) } else { At::entry(&self.task.to, &entry.name) };
+        if fault.of_source && fault.error.kind() == io::ErrorKind::UnexpectedEof {
+            let why = "it has fewer bytes than its size says";
+            return at.because(ErrorKind::Changed, fault.op, why);
+        }
         at.failed(fault.op)(fault.error)
     }
 

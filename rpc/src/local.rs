@@ -172,10 +172,27 @@ fn find_target(
     let root = Root::new(parent);
     let facts = way.asker.examine(Dir::new(&root, RelPath::root()), true)?;
     if names_a_file {
+        refuse_special(way, &root, &name)?;
         return Ok((Target { root, path: RelPath::root(), absent: false }, facts, Some(name)));
     }
     let path = RelPath::root().join(&name);
     Ok((Target { root, path, absent: true }, facts, None))
+}
+
+/// Refuses to replace a device, a pipe or a socket that is named as the destination: whoever names one usually means to
+/// write into it.
+fn refuse_special(way: &Way<'_>, root: &Arc<Root>, name: &Name) -> Result<(), Error> {
+    let dir = Dir::new(root, RelPath::root());
+    match way.asker.look(dir.clone(), name)? {
+        Some(meta) if !matches!(meta.kind, Kind::File | Kind::Symlink | Kind::Dir) => {
+            let why = format!(
+                "it is a {}, which is neither written into nor replaced; name a directory or a file",
+                meta.kind.word()
+            );
+            Err(Error::because(ErrorKind::Usage, "copy to", &dir.shown(Some(name)), why))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a source and a destination of which one is the other or in the other, by identity and not by name.

@@ -1,6 +1,8 @@
 //! The short way of a move: what stays on its file system is renamed, whole.
 //! It must not copy, nor merge into what stands at the destination: what cannot be renamed is left to the sessions.
 
+use std::collections::HashSet;
+
 use blit_core::entry::Meta;
 use blit_core::spec::{Preserve, Reflink, Selection, SourceItem, TransferSpec};
 use blit_core::summary::{Action, Change, Notice, Summary};
@@ -25,7 +27,9 @@ pub(crate) fn rename(
     let is_near = |meta: &Option<Meta>| {
         meta.as_ref().is_some_and(|meta| meta.id.dev == resolved.facts.dir.id.dev)
     };
-    if !whole || !resolved.metas.iter().any(is_near) {
+    // Contents of a directory may bring a name that a renamed entry has taken.
+    let has_contents = |item: &SourceItem| matches!(item, SourceItem::Contents(_));
+    if !whole || resolved.items.iter().any(has_contents) || !resolved.metas.iter().any(is_near) {
         return summary;
     }
     if resolved.target.absent && !spec.dry_run && !make_target(way, resolved) {
@@ -33,7 +37,14 @@ pub(crate) fn rename(
     }
     let items = std::mem::take(&mut resolved.items);
     let metas = std::mem::take(&mut resolved.metas);
+    let mut taken = HashSet::new();
     for (item, meta) in items.into_iter().zip(metas) {
+        if let SourceItem::Entry { target_name, .. } = &item
+            && !taken.insert(target_name.clone())
+        {
+            summary.fail(supplied_twice(&item));
+            continue;
+        }
         if meta.is_none() {
             summary.fail(missing(&item));
             continue;
@@ -53,11 +64,7 @@ pub(crate) fn rename(
 
 /// Makes the destination directory; false if that is better left to the sessions.
 fn make_target(way: &Way<'_>, resolved: &mut Resolved) -> bool {
-    let has_contents = |item: &SourceItem| matches!(item, SourceItem::Contents(_));
     let Some((parent, name)) = resolved.target.path.split_last() else { return false };
-    if resolved.items.iter().any(has_contents) {
-        return false;
-    }
     let to = Dir::new(&resolved.target.root, parent);
     let step = Step::MakeDir { name, plain: true, over: Over::Nothing };
     let manner = Manner { preserve: Preserve::ALL, reflink: Reflink::Auto, fsync: true };
@@ -68,12 +75,20 @@ fn make_target(way: &Way<'_>, resolved: &mut Resolved) -> bool {
     made
 }
 
-fn missing(item: &SourceItem) -> Error {
-    let path = match item {
+fn shown(item: &SourceItem) -> Vec<u8> {
+    match item {
         SourceItem::Contents(dir) => dir.shown(None),
         SourceItem::Entry { parent, name, .. } => parent.shown(Some(name)),
-    };
-    Error::new(ErrorKind::NotFound, "open source", &path)
+    }
+}
+
+fn missing(item: &SourceItem) -> Error {
+    Error::new(ErrorKind::NotFound, "open source", &shown(item))
+}
+
+fn supplied_twice(item: &SourceItem) -> Error {
+    let why = "another source already supplies this name";
+    Error::because(ErrorKind::AlreadyExists, "move", &shown(item), why)
 }
 
 /// Renames one item. Gives its path below the destination, or nothing if it must go the long way.

@@ -31,7 +31,7 @@ pub(crate) struct ListArgs {
 Examples:
     blit find photos --type f --exclude '*' --include '*/' --include '*.raw'
     blit find . --newer-than 1d --min-size 1G         what has filled the disk since yesterday
-    blit find . --type l --print0 | xargs -0 rm")]
+    blit find . --type l --print0 | xargs -0 rm --")]
 pub(crate) struct FindArgs {
     /// Where to look
     #[arg(default_value = ".", value_hint = ValueHint::AnyPath)]

@@ -45,6 +45,17 @@ fn inode(sandbox: &Sandbox, name: &str) -> u64 {
 }
 
 on_every_engine! {
+    fn a_name_that_two_sources_supply_is_moved_once_and_the_other_stays(sandbox) {
+        for second in ["b/x", "b/"] {
+            for name in ["a", "b", "dst"] {
+                drop(fs::remove_dir_all(sandbox.path(name)));
+            }
+            sandbox.make(&[file("a/x", "one"), file("b/x", "second"), dir("dst")]);
+            sandbox.blit(&["move", "a/x", second, "dst"]).code(1).says("already supplies this name");
+            assert_eq!((sandbox.read("dst/x"), sandbox.read("b/x")), ("one".into(), "second".into()));
+        }
+    }
+
     fn what_stays_on_its_file_system_is_renamed(sandbox) {
         sandbox.make(&everything());
         sandbox.make(&[dir("dst")]);

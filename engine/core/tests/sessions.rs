@@ -409,3 +409,17 @@ fn digests_find_what_size_and_time_hide() {
         assert_equal(&disk);
     });
 }
+
+#[test]
+fn a_mirror_removes_nothing_where_an_entry_could_not_be_transferred() {
+    let disk = world(&mut Dice::new(1), true);
+    disk.file("/src/new-name", "content");
+    disk.file("/dst/src/old-name", "content");
+    let faults = Faults { open_denied: 1000, ..Faults::default() };
+    let options = SimOptions { faults, ..SimOptions::default() };
+    let ended = copy(&disk, 1, options, spec(Verb::Mirror));
+    assert!(ended.summary.failed >= 2, "{ended:?}");
+    assert_eq!(disk.read("/dst/src/old-name").as_deref(), Some(&b"content"[..]));
+    assert_done(&copy(&disk, 2, SimOptions::default(), spec(Verb::Mirror)));
+    assert_eq!(disk.read("/dst/src/old-name"), None);
+}

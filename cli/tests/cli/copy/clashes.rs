@@ -13,6 +13,21 @@ on_every_engine! {
         assert_eq!(sandbox.read("dst/other"), "y", "all else is copied");
     }
 
+    fn a_special_file_named_as_the_destination_is_refused(sandbox) {
+        sandbox.make(&[file("f", "x"), fifo("pipe")]);
+        sandbox.blit(&["copy", "f", "pipe"]).code(2).says("pipe").says("named pipe");
+        let kind = sandbox.path("pipe").symlink_metadata().expect("there").file_type();
+        assert!(!kind.is_file());
+    }
+
+    fn a_file_that_is_shorter_than_its_size_is_no_copy(sandbox) {
+        let source = "/sys/class/net/lo/mtu";
+        if fs::metadata(source).is_ok_and(|meta| meta.len() == 4096) {
+            sandbox.blit(&["copy", source, "mtu"]).code(1).says("fewer bytes");
+            assert!(!sandbox.path("mtu").exists());
+        }
+    }
+
     fn a_directory_with_entries_in_the_way_of_a_file_is_a_failure(sandbox) {
         sandbox.make(&[file("src/d", "x"), file("src/other", "y"), file("dst/d/kept", "z")]);
         sandbox.blit(&["copy", "src/", "dst"]).code(1).says("dst/d").says("hint: copy never deletes");

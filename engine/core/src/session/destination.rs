@@ -47,6 +47,8 @@ pub(super) struct Destination {
     doubts: digests::Doubts,
     /// What a mirror has to remove when all else is done.
     deletion: deletion::Deletion,
+    /// An entry could not be transferred, so that nothing is removed.
+    untransferred: bool,
     scanned: bool,
     error: Option<Error>,
     ended: bool,
@@ -96,6 +98,7 @@ impl Destination {
             summary: Summary::default(),
             doubts: digests::Doubts::default(),
             deletion: deletion::Deletion::default(),
+            untransferred: false,
             scanned: false,
             error: None,
             ended: false,

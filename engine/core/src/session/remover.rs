@@ -134,7 +134,7 @@ impl Remover {
                 let why =
                     format!("{} entries would be removed, more than {max}; none was", self.counted);
                 let path = path.unwrap_or_default();
-                orders.refused = Some(Error::because(ErrorKind::Usage, "remove in", &path, why));
+                orders.refused = Some(Error::because(ErrorKind::Other, "remove in", &path, why));
             }
             _ => orders.tasks.extend(self.begin().tasks),
         }

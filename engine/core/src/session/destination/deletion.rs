@@ -110,7 +110,7 @@ impl Destination {
                 let why = format!("more than {max} entries would be removed; these were not");
                 let path = self.folders.get(&DirId::BASE).map(|base| base.to.shown(None));
                 let path = path.unwrap_or_default();
-                self.abort(Error::because(ErrorKind::Usage, "remove in", &path, why), out);
+                self.abort(Error::because(ErrorKind::Other, "remove in", &path, why), out);
             }
             _ => self.go_on(page, plan, out),
         }
@@ -120,7 +120,7 @@ impl Destination {
     pub(super) fn begin_deletion(&mut self, out: &mut Actions) -> bool {
         if !self.deletion.begun {
             self.deletion.begun = true;
-            let doomed = std::mem::take(&mut self.deletion.doomed);
+            let doomed = self.doomed();
             let excluded_too = self.spec.deletion.excluded;
             let rules = Rules {
                 dry_run: self.spec.dry_run,
@@ -142,6 +142,24 @@ impl Destination {
             }
         }
         self.desk.len() > 0
+    }
+
+    /// What is to be removed: nothing where an entry could not be transferred. What looks like too much might be its only
+    /// copy, under the name that it had before.
+    fn doomed(&mut self) -> Vec<Doomed> {
+        let doomed = std::mem::take(&mut self.deletion.doomed);
+        if !self.untransferred || doomed.is_empty() {
+            return doomed;
+        }
+        self.deletion.touched.clear();
+        let count: usize = doomed.iter().map(|doomed| doomed.names.len()).sum();
+        let why = format!(
+            "{count} that the source does not have stay, because other entries could not be \
+             transferred and these might be their only copies"
+        );
+        let path = doomed.first().map(|doomed| doomed.dir.shown(None)).unwrap_or_default();
+        self.summary.fail(Error::because(ErrorKind::Other, "remove in", &path, why));
+        Vec::new()
     }
 
     /// Something of the deletion has ended.

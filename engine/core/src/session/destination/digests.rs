@@ -89,7 +89,7 @@ impl Destination {
                 (Err(error), _) => {
                     out.settled.0 += 1;
                     out.settled.1 += bytes;
-                    self.fail(error, out);
+                    self.lost(error, out);
                     self.keep(page, index);
                     self.leader_failed(page, index, out);
                 }

@@ -79,6 +79,12 @@ impl Destination {
         }
     }
 
+    /// One entry does not arrive.
+    pub(super) fn lost(&mut self, error: Error, out: &mut Actions) {
+        self.untransferred |= error.kind != ErrorKind::Vanished;
+        self.fail(error, out);
+    }
+
     /// A task ended after the session had failed: what it did was done all the same.
     pub(super) fn job_done_late(&mut self, result: Result<Output, Error>) {
         if let Ok(Output::Copied(copied)) = result {
@@ -239,6 +245,7 @@ impl Destination {
         }
         out.settled.0 += fill.picks.len() as u64;
         out.settled.1 += self.bytes(fill.page, &fill.picks);
+        self.untransferred = true;
         fill.picks.iter().for_each(|_| self.summary.fail(error.clone()));
         if fill.into == CopyInto::Staged {
             self.batch_staged(dir, out);
@@ -265,7 +272,7 @@ impl Destination {
         for pick in &fill.picks {
             match failures.binary_search_by_key(&pick.index, |(index, _)| *index) {
                 Ok(at) => {
-                    self.fail(failures[at].1.clone(), out);
+                    self.lost(failures[at].1.clone(), out);
                     self.keep(fill.page, pick.index);
                     self.leader_failed(fill.page, pick.index, out);
                 }
@@ -286,7 +293,7 @@ impl Destination {
             out.settled.0 += 1;
             out.settled.1 += self.content_bytes(page, index);
             if let Some((_, error)) = failures.iter().find(|(failed, _)| *failed == place) {
-                self.fail(error.clone(), out);
+                self.lost(error.clone(), out);
                 self.keep(page, index);
                 self.leader_failed_unless_link(page, *note, out);
                 continue;

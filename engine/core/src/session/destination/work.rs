@@ -132,7 +132,7 @@ impl Destination {
 
     /// A directory cannot be made; all below it is left out.
     pub(super) fn fail_folder(&mut self, dir: DirId, error: Error, out: &mut Actions) {
-        self.summary.fail(error);
+        self.lost(error, out);
         let Some(folder) = self.folders.get_mut(&dir) else { return };
         folder.state = State::Failed;
         folder.staged = None;

@@ -4,7 +4,7 @@
 use std::cell::OnceCell;
 use std::io;
 
-use blit_core::entry::{Changes, Kind, Meta, Xattr, wanted_mode};
+use blit_core::entry::{Changes, Kind, Meta, Xattr, mode_without_acl, wanted_mode};
 use blit_core::spec::{Comparison, Equality, Preserve};
 use blit_core::task::Lost;
 
@@ -144,7 +144,10 @@ impl Keeper {
             if self.drops_acl() {
                 remove(object, ACL_ACCESS)?;
             }
-            let mode = without_lost_owner(self.mode(meta), meta.kind, lost);
+            let mut mode = without_lost_owner(self.mode(meta), meta.kind, lost);
+            if !made.hidden && self.sets_access_acl(meta) {
+                mode &= !GROUP_BITS;
+            }
             let has = made.mode & 0o777 & if self.inherits_acl { 0 } else { !sys::umask() };
             // Giving an entry away strips the set-id bits, which `has` does not count on.
             if has != mode || (chowned && mode & SET_ID != 0) {
@@ -155,6 +158,7 @@ impl Keeper {
         if let Some(xattrs) = meta.xattrs.as_deref() {
             let mode = without_lost_owner(self.mode(meta), meta.kind, lost);
             self.put_xattrs(object, (mode, xattrs), &mut lost)?;
+            self.mend_lost_acl(object, meta, mode, &mut lost)?;
         }
         self.lost.add(lost);
         self.stamp(object, meta)
@@ -167,6 +171,11 @@ impl Keeper {
     pub fn repair(&self, object: Object<'_>, meta: &Meta, changes: Changes) -> Done {
         let now = sys::stat(object).map_err(fault("examine"))?;
         let (mut chowned, mut lost) = (false, Losses::default());
+        let common = now.mode & self.mode(meta);
+        if changes.owner && changes.mode && meta.kind != Kind::Symlink && common != now.mode {
+            // The new owner and group are not to have, even for a moment, what was meant for the old ones.
+            set_mode(object, (common, self.is_own(now.uid)), &mut lost)?;
+        }
         if changes.owner {
             chowned = self.give(object, meta, ((now.uid, now.gid), &mut lost))?;
         }
@@ -183,14 +192,32 @@ impl Keeper {
             }
         }
         if sets_mode {
-            set_mode(object, (mode, self.is_own(now.uid)), &mut lost)?;
+            let shut = changes.xattrs && self.sets_access_acl(meta);
+            let first = if shut { mode & !GROUP_BITS } else { mode };
+            set_mode(object, (first, self.is_own(now.uid)), &mut lost)?;
         }
         if changes.xattrs {
             let wanted = meta.xattrs.as_deref().unwrap_or_default();
             self.put_xattrs(object, (mode, wanted), &mut lost)?;
+            self.mend_lost_acl(object, meta, mode, &mut lost)?;
         }
         self.lost.add(lost);
         if changes.times { self.stamp(object, meta) } else { Ok(()) }
+    }
+
+    /// Whether an access ACL is set after the mode. Until then its mask, which the group bits of the mode are, must not be
+    /// the right of the group.
+    fn sets_access_acl(&self, meta: &Meta) -> bool {
+        let mut all = meta.xattrs.iter().flat_map(|xattrs| xattrs.iter());
+        self.keeps(ACL_ACCESS) && all.any(|xattr| &*xattr.name == ACL_ACCESS)
+    }
+
+    /// Where the access ACL could not be held, the group gets what the ACL granted to it.
+    fn mend_lost_acl(&self, object: Object<'_>, meta: &Meta, mode: u32, lost: &mut Losses) -> Done {
+        if !lost.has(Lost::Acls) || !self.sets_access_acl(meta) {
+            return Ok(());
+        }
+        set_mode(object, (mode_without_acl(meta, mode), true), lost)
     }
 
     fn drops_acl(&self) -> bool {
@@ -355,6 +382,9 @@ fn is_too_large(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::ArgumentListTooLong)
         || sys::is_out_of_range(error)
 }
+
+/// The rights of the group in a mode.
+const GROUP_BITS: u32 = 0o070;
 
 fn is_acl(name: &[u8]) -> bool {
     matches!(name, ACL_ACCESS | ACL_DEFAULT)

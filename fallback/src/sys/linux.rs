@@ -101,13 +101,25 @@ pub fn open_dir(base: &OpenDir, path: &[u8], access: Access) -> io::Result<OpenD
     Ok(OpenDir(open_beneath(from, rest, flags)?))
 }
 
-/// Opens the directory `name` in `dir`; a link there is refused.
+/// Opens the directory `name` in `dir`. A link there is refused, and so is what is mounted there, with `EXDEV`.
 ///
 /// # Errors
-/// Those of `openat(2)`.
+/// Those of `openat2(2)`.
 pub fn open_child(dir: &OpenDir, name: &Name, access: Access) -> io::Result<OpenDir> {
     let flags = flags_of(access) | OFlag::O_NOFOLLOW;
-    Ok(OpenDir(openat(dir, name.as_bytes(), flags, Mode::empty())?))
+    let resolve = ResolveFlag::RESOLVE_BENEATH
+        | ResolveFlag::RESOLVE_NO_SYMLINKS
+        | ResolveFlag::RESOLVE_NO_XDEV;
+    match openat2(dir, name.as_bytes(), OpenHow::new().flags(flags).resolve(resolve)) {
+        Ok(child) => Ok(OpenDir(child)),
+        Err(Errno::ELOOP) => Err(Errno::ENOTDIR.into()),
+        Err(Errno::ENOSYS) => {
+            let child = OpenDir(openat(dir, name.as_bytes(), flags, Mode::empty())?);
+            let dev = |dir: &OpenDir| Ok::<u64, io::Error>(stat(dir.into())?.id.dev);
+            if dev(&child)? == dev(dir)? { Ok(child) } else { Err(Errno::EXDEV.into()) }
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Opens the directory above `dir`, wherever that is now; at the top of the system that is `dir` itself.

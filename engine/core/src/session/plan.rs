@@ -272,6 +272,25 @@ impl Plan {
         replaced
     }
 
+    /// Leaves whole trees that are in the way where they are, and says which entries are not made for that.
+    pub(super) fn spare_trees(&mut self) -> Vec<usize> {
+        let mut spared = Vec::new();
+        for picks in [&mut self.small, &mut self.large, &mut self.nodes] {
+            let trees = picks.iter().filter(|pick| pick.over == Over::Tree);
+            spared.extend(trees.map(|pick| pick.index));
+            picks.retain(|pick| pick.over != Over::Tree);
+        }
+        let trees = self.followers.iter().filter(|follower| follower.over == Over::Tree);
+        spared.extend(trees.map(|follower| follower.index));
+        self.followers.retain(|follower| follower.over != Over::Tree);
+        for child in &mut self.children {
+            if matches!(child, Child::Replaced) {
+                *child = Child::Blocked;
+            }
+        }
+        spared
+    }
+
     /// Whether carrying it out changes the directory, and so its times.
     pub(super) fn changes_directory(&self) -> bool {
         !(self.small.is_empty() && self.large.is_empty() && self.nodes.is_empty())

@@ -26,9 +26,18 @@ pub(super) struct Deletion {
     remover: Option<Remover>,
     begun: bool,
     /// What is replaced is being counted for these pages.
-    censuses: HashMap<u64, (Remover, Plan)>,
+    censuses: HashMap<u64, Census>,
     /// Entries that are replaced.
     replaced: u64,
+}
+
+/// What the entries of a page replace, being counted.
+#[derive(Debug)]
+struct Census {
+    remover: Remover,
+    plan: Plan,
+    /// Something of it cannot be removed, so that it is not replaced either.
+    obstructed: bool,
 }
 
 impl Destination {
@@ -66,7 +75,7 @@ impl Destination {
         let rules = Rules { dry_run: true, ..Rules::default() };
         let mut remover = Remover::new(vec![doomed], rules);
         let orders = remover.begin();
-        self.deletion.censuses.insert(page, (remover, plan));
+        self.deletion.censuses.insert(page, Census { remover, plan, obstructed: false });
         for (chore, task) in orders.tasks {
             self.desk.put(Job::Census { page, chore }, task);
         }
@@ -90,13 +99,14 @@ impl Destination {
         result: Result<Output, Error>,
         out: &mut Actions,
     ) {
-        let Some((remover, _)) = self.deletion.censuses.get_mut(&page) else { return };
-        let orders = remover.done(chore, result);
-        let is_done = remover.is_done();
+        let Some(census) = self.deletion.censuses.get_mut(&page) else { return };
+        let orders = census.remover.done(chore, result);
+        let is_done = census.remover.is_done();
+        census.obstructed |= !orders.failures.is_empty();
         self.deletion.replaced += orders.removed.len() as u64;
         self.tell_removed(orders.removed, out);
         for error in orders.failures {
-            self.fail(error, out);
+            self.lost(error, out);
         }
         for (chore, task) in orders.tasks {
             self.desk.put(Job::Census { page, chore }, task);
@@ -104,7 +114,13 @@ impl Destination {
         if !is_done {
             return;
         }
-        let Some((_, plan)) = self.deletion.censuses.remove(&page) else { return };
+        let Some(Census { mut plan, obstructed, .. }) = self.deletion.censuses.remove(&page) else {
+            return;
+        };
+        let spared = if obstructed { plan.spare_trees() } else { Vec::new() };
+        for index in spared {
+            self.leader_failed(page, index, out);
+        }
         match self.spec.deletion.entries_max {
             Some(max) if self.deletion.replaced > max => {
                 let why = format!("more than {max} entries would be removed; these were not");

@@ -32,9 +32,9 @@ impl Interrupt {
         Ok(Self { raised })
     }
 
-    /// Whether a signal has come.
-    pub(crate) fn is_raised(&self) -> bool {
-        self.raised.load(Ordering::Relaxed)
+    /// What the first signal raises.
+    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.raised)
     }
 
     /// While this holds, the first signal ends the process: it waits for an answer, and nothing has to be put in order.

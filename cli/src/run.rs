@@ -1,5 +1,5 @@
-//! One run of a verb: the engine is started when it is first needed, a thread beside watches for signals and shows the
-//! progress, and the end is told. It must not know what a verb does.
+//! One run of a verb: the engine is started when it is first needed, a thread beside shows the progress where somebody
+//! looks, and the end is told. It must not know what a verb does.
 
 use std::mem;
 use std::sync::Arc;
@@ -100,26 +100,24 @@ impl Run {
         };
         // A run that only tells is of no use when it cannot; others are, whoever listens.
         let only_tells = self.telling.dry_run || self.telling.verb.looks();
-        let control = Arc::new(Control::default());
+        let control = Arc::new(Control::stopped_by(machine.interrupt.flag()));
         let line = Line::new(self.telling.progress);
         self.ui.print_around(line.bar());
-        let watch = Watch {
-            control: &control,
-            interrupt: &machine.interrupt,
-            started: self.started,
-            ended: AtomicBool::new(false),
-        };
         let ui = &mut self.ui;
-        let mut outcome = thread::scope(|scope| {
-            let watcher = scope.spawn(|| watch.until_the_end(line));
-            let _end = End { watch: &watch, watcher: watcher.thread() };
-            work((machine.engine.as_ref(), &control), &mut |notice| {
-                observe(ui, notice);
-                if only_tells && ui.is_broken() {
-                    control.cancel();
-                }
-            })
-        });
+        let hands = (machine.engine.as_ref(), &control);
+        let mut observe = |notice| {
+            observe(ui, notice);
+            if only_tells && ui.is_broken() {
+                control.cancel();
+            }
+        };
+        let mut outcome = if line.is_hidden() {
+            work(hands, &mut observe)
+        } else {
+            let ended = AtomicBool::new(false);
+            let watch = Watch { control: &control, started: self.started, ended };
+            watch.beside(line, || work(hands, &mut observe))
+        };
         machine.hangs |= outcome.engine_hangs();
         if only_tells && self.ui.is_broken() {
             // It was stopped for want of a listener; that is told, and is the reason.
@@ -168,20 +166,25 @@ impl Machine {
     }
 }
 
-/// What goes on beside a run.
+/// Shows the progress of a run beside it.
 struct Watch<'a> {
     control: &'a Control,
-    interrupt: &'a Interrupt,
     started: Instant,
     ended: AtomicBool,
 }
 
 impl Watch<'_> {
+    /// Does `work` while a thread shows `line`.
+    fn beside<T>(&self, line: Line, work: impl FnOnce() -> T) -> T {
+        thread::scope(|scope| {
+            let watcher = scope.spawn(|| self.until_the_end(line));
+            let _end = End { ended: &self.ended, watcher: watcher.thread() };
+            work()
+        })
+    }
+
     fn until_the_end(&self, mut line: Line) {
         while !self.ended.load(Ordering::Acquire) {
-            if self.interrupt.is_raised() {
-                self.control.cancel();
-            }
             line.show(self.control.progress(), self.started.elapsed());
             thread::park_timeout(LOOK_EVERY);
         }
@@ -191,16 +194,16 @@ impl Watch<'_> {
 
 /// Ends the watch when the run ends, a panic included.
 struct End<'a> {
-    watch: &'a Watch<'a>,
+    ended: &'a AtomicBool,
     watcher: &'a Thread,
 }
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        self.watch.ended.store(true, Ordering::Release);
+        self.ended.store(true, Ordering::Release);
         self.watcher.unpark();
     }
 }
 
-/// Short enough that Ctrl-C feels immediate, long enough to cost nothing.
+/// Short enough that the line moves, long enough to cost nothing.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

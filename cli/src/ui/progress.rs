@@ -45,6 +45,11 @@ impl Line {
         Self { shape, meter: Meter::default(), shown_at: None }
     }
 
+    /// Whether anything is ever shown.
+    pub(crate) fn is_hidden(&self) -> bool {
+        matches!(self.shape, Shape::Hidden)
+    }
+
     /// The bar of a terminal, for those who print around it.
     pub(crate) fn bar(&self) -> Option<ProgressBar> {
         match &self.shape {

@@ -59,6 +59,8 @@ impl Port {
 #[derive(Debug, Default)]
 pub struct Control {
     cancelled: AtomicBool,
+    /// Raised from outside, by a signal for instance.
+    stop: Option<Arc<AtomicBool>>,
     files: AtomicU64,
     bytes: AtomicU64,
     files_known: AtomicU64,
@@ -82,6 +84,11 @@ pub struct Progress {
 }
 
 impl Control {
+    /// Counters of a run that also ends when `stop` is raised.
+    pub fn stopped_by(stop: Arc<AtomicBool>) -> Self {
+        Self { stop: Some(stop), ..Self::default() }
+    }
+
     /// Asks all tasks to end at their next check. What was published stays.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
@@ -89,7 +96,8 @@ impl Control {
 
     /// Whether the run is to end.
     pub fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
+        let is_raised = |stop: &Arc<AtomicBool>| stop.load(Ordering::Relaxed);
+        self.cancelled.load(Ordering::Relaxed) || self.stop.as_ref().is_some_and(is_raised)
     }
 
     /// Adds settled entries and bytes.

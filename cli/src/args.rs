@@ -7,6 +7,7 @@ mod look;
 mod manner;
 mod output;
 mod transfer;
+mod writing;
 
 use std::ffi::OsString;
 
@@ -19,6 +20,7 @@ pub(crate) use look::{DfArgs, DuArgs, FindArgs, ListArgs, RmArgs, TypeWord};
 pub(crate) use manner::{EngineArgs, EngineWord, EqualityArgs, LeaveOut, Reflink, SelectionArgs};
 pub(crate) use output::{CompletionsArgs, ManArgs, OutputArgs, When};
 pub(crate) use transfer::{CheckArgs, CopyArgs, MirrorArgs, MoveArgs, TransferArgs};
+pub(crate) use writing::WritingArgs;
 
 /// Copies files and directories with everything that belongs to them, and never shows a half-written file.
 ///

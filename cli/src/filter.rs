@@ -2,7 +2,7 @@
 //! It must not know what a rule means; the core does.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -65,11 +65,30 @@ pub(crate) fn read(args: &FilterArgs, run: &mut Run) -> Result<Option<Arc<Filter
 /// The paths of `--files-from`.
 fn listed(from: &OsStr) -> Result<Vec<u8>, Error> {
     if from == "-" {
-        let mut bytes = Vec::new();
-        let read = io::stdin().lock().read_to_end(&mut bytes);
-        return read.map(|_| bytes).map_err(|error| Error::io("read", b"standard input", error));
+        return bounded((io::stdin().lock(), 0), b"standard input");
     }
-    fs::read(from).map_err(|error| Error::io("read", from.as_encoded_bytes(), error))
+    bounded(open(Path::new(from), "read")?, from.as_encoded_bytes())
+}
+
+/// A file and how many bytes it says it has.
+fn open(path: &Path, op: &'static str) -> Result<(File, u64), Error> {
+    let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+    let failed = |error| Error::io(op, path.as_os_str().as_encoded_bytes(), error);
+    opened.map(|(len, file)| (file, len)).map_err(failed)
+}
+
+/// All that `from` has, unless that is more than anybody means to hand over.
+fn bounded((from, len): (impl Read, u64), shown: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    if len <= LIST_BYTES_MAX {
+        let read = from.take(LIST_BYTES_MAX + 1).read_to_end(&mut bytes);
+        read.map_err(|error| Error::io("read", shown, error))?;
+    }
+    if len.max(bytes.len() as u64) > LIST_BYTES_MAX {
+        let why = format!("it has more than {} MiB; give it in parts", LIST_BYTES_MAX >> 20);
+        return Err(Error::because(ErrorKind::Usage, "read", shown, why));
+    }
+    Ok(bytes)
 }
 
 /// The text of a file of rules. A rule of somebody else could decide what is removed, so the file must be the user's own
@@ -85,7 +104,7 @@ fn trusted(path: &Path, run: &mut Run) -> Result<String, Error> {
     if before.uid != own && before.uid != ROOT {
         return refuse("it belongs to another user, whose rules would decide what is done");
     }
-    let text = fs::read(path).map_err(|error| Error::io("read rules from", shown, error))?;
+    let text = bounded(open(path, "read rules from")?, shown)?;
     if !examine(path, run)?.is_unchanged_since(&before) {
         return refuse("it changed while it was read");
     }
@@ -136,3 +155,5 @@ fn own_uid(path: &Path, run: &mut Run) -> Result<u32, Error> {
 }
 
 const ROOT: u32 = 0;
+/// Bytes of a list of paths or rules: some ten million lines, and what any machine has room for.
+const LIST_BYTES_MAX: u64 = 512 << 20;

@@ -7,14 +7,17 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use blit_core::endpoint::Endpoint;
-use blit_core::spec::{self, Deletion, Equality, Preserve, Reflink, Selection, TransferSpec};
+use blit_core::spec::{
+    self, Deletion, Equality, Follow, Preserve, Reflink, Selection, TransferSpec,
+};
 use blit_core::{Error, ErrorKind};
 use blit_engine::Choice;
+use blit_rpc::keep;
 use blit_rpc::transfer::Request;
 
 use crate::args::{
-    self, CheckArgs, EngineArgs, EqualityArgs, LeaveOut, MirrorArgs, OutputArgs, RmArgs,
-    SelectionArgs, TransferArgs, When,
+    self, CheckArgs, CopyArgs, EngineArgs, EqualityArgs, LeaveOut, MirrorArgs, OutputArgs, RmArgs,
+    SelectionArgs, TransferArgs, When, WritingArgs,
 };
 
 /// What was asked for.
@@ -202,6 +205,24 @@ pub(crate) fn request(
     })
 }
 
+/// Reads what is to be copied.
+///
+/// # Errors
+/// Those of [`request`].
+pub(crate) fn copy(args: &CopyArgs, telling: &Telling) -> Result<Request, Error> {
+    let mut request = request(spec::Verb::Copy, &args.paths, &args.transfer, telling)?;
+    write(&mut request.spec, &args.writing);
+    Ok(request)
+}
+
+/// Reads how entries come to the destination.
+fn write(spec: &mut TransferSpec, args: &WritingArgs) {
+    spec.follow = args.copy_links.then(Follow::default);
+    spec.in_place = args.inplace;
+    spec.backup = args.backup_dir.as_deref().map(keep::counterpart);
+    spec.reference = args.link_dest.as_deref().map(keep::counterpart);
+}
+
 /// Reads what is to be mirrored.
 ///
 /// # Errors
@@ -214,6 +235,7 @@ pub(crate) fn mirror(args: &MirrorArgs, telling: &Telling) -> Result<Request, Er
         from_empty_source: args.allow_empty_source,
         entries_max: None,
     };
+    write(&mut request.spec, &args.writing);
     Ok(request)
 }
 
@@ -228,6 +250,7 @@ pub(crate) fn check(args: &CheckArgs, telling: &Telling) -> Result<Request, Erro
         itemise: telling.itemises(),
         equality: equality(&args.equality, false),
         deletion: Deletion { from_empty_source: true, ..Deletion::default() },
+        follow: args.copy_links.then(Follow::default),
         one_file_system: args.filter.one_file_system,
         ..TransferSpec::new(spec::Verb::Mirror)
     };

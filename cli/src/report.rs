@@ -2,6 +2,7 @@
 //! It must not print, nor look at anything but what happened.
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use blit_core::entry::Changes;
@@ -117,6 +118,24 @@ impl From<Exit> for ExitCode {
 pub(crate) fn differences(summary: &Summary) -> u64 {
     let Summary { files, dirs, nodes, links, repaired, removed, .. } = summary;
     files + dirs + nodes + links + repaired + removed
+}
+
+/// What to do about `errors`: each hint once, in the order in which the errors came.
+pub(crate) fn hints<'a>(
+    errors: impl Iterator<Item = &'a Error>,
+    verb: &str,
+) -> Vec<Cow<'static, str>> {
+    let mut hints = Vec::new();
+    for error in errors {
+        let hint = match error.kind {
+            ErrorKind::NotFound if error.op == "open source" => {
+                Some(Cow::Borrowed("check how the path of the source is written"))
+            }
+            kind => hint(kind, verb),
+        };
+        hints.extend(hint.filter(|hint| !hints.contains(hint)));
+    }
+    hints
 }
 
 /// What to do about an error of this kind, in plain words. `verb` is the word that was typed.
@@ -283,6 +302,15 @@ pub(crate) fn may_remove(count: u64, place: &[u8]) -> String {
     format!("remove {count} {entries}{from}{}? [y/N] ", Escaped(place))
 }
 
+/// That a directory was moved into a new one, and how it gets the name instead.
+pub(crate) fn moved_into(source: &OsStr, destination: &OsStr, name: &OsStr) -> String {
+    let [source, destination, name] =
+        [source, destination, name].map(|word| Escaped(word.as_encoded_bytes()).to_string());
+    format!(
+        "the new directory {destination} holds {name}; to give {source} the name {destination}: blit move {source}/ {destination}"
+    )
+}
+
 /// Why nothing is removed off a terminal.
 pub(crate) const NOBODY_TO_ASK: &str = "it may remove entries, and there is no terminal to ask at; --yes removes them unasked, -n only tells what would be done";
 
@@ -297,17 +325,6 @@ pub(crate) fn lost_words(lost: Lost) -> (&'static str, &'static str) {
         Lost::Owner => ("owner", "owners and groups"),
         Lost::Mode => ("mode", "permissions"),
     }
-}
-
-/// The kinds of `errors` in the order in which they first came.
-pub(crate) fn kinds<'a>(errors: impl Iterator<Item = &'a Error>) -> Vec<ErrorKind> {
-    let mut kinds = Vec::new();
-    for error in errors {
-        if !kinds.contains(&error.kind) {
-            kinds.push(error.kind);
-        }
-    }
-    kinds
 }
 
 /// What to say to someone who typed something other than a verb first; `meant` is a verb that looks like it.
@@ -371,9 +388,11 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_is_hinted_at_once() {
-        let errors = [ErrorKind::Io, ErrorKind::Changed, ErrorKind::Io]
+    fn each_hint_is_given_once() {
+        let errors = [ErrorKind::Io, ErrorKind::Changed, ErrorKind::Io, ErrorKind::Vanished]
             .map(|kind| Error::new(kind, "read", b"a"));
-        assert_eq!(kinds(errors.iter()), [ErrorKind::Io, ErrorKind::Changed]);
+        assert_eq!(hints(errors.iter(), "copy").len(), 2);
+        let missing = [Error::new(ErrorKind::NotFound, "open source", b"a")];
+        assert!(!hints(missing.iter(), "copy")[0].contains("destination"));
     }
 }

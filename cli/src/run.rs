@@ -28,6 +28,8 @@ pub(crate) struct Run {
     options: EngineOptions,
     machine: Option<Machine>,
     filter: Option<Arc<Filter>>,
+    bytes_per_sec: Option<u64>,
+    notes: Vec<String>,
     started: Instant,
 }
 
@@ -49,7 +51,9 @@ pub(crate) fn go(
 ) -> Exit {
     let ui = Ui::new(telling.clone());
     let started = Instant::now();
-    let mut run = Run { ui, telling, options, machine: None, filter: None, started };
+    let (machine, filter, bytes_per_sec) = (None, None, None);
+    let notes = Vec::new();
+    let mut run = Run { ui, telling, options, machine, filter, bytes_per_sec, notes, started };
     let outcome = run.ui.open_log().and_then(|()| work(&mut run));
     let outcome =
         outcome.unwrap_or_else(|error| Outcome { error: Some(error), ..Outcome::default() });
@@ -60,6 +64,16 @@ impl Run {
     /// Remembers the filter, to tell at the end which of its rules were of no use.
     pub(crate) fn watch_filter(&mut self, filter: &Option<Arc<Filter>>) {
         self.filter.clone_from(filter);
+    }
+
+    /// Remembers something worth knowing, to tell it at the end.
+    pub(crate) fn note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
+    /// Bounds the bytes per second, where that is asked for.
+    pub(crate) fn limit_rate(&mut self, bytes_per_sec: Option<u64>) {
+        self.bytes_per_sec = bytes_per_sec;
     }
 
     /// Runs a transfer and tells its changes.
@@ -100,7 +114,8 @@ impl Run {
         };
         // A run that only tells is of no use when it cannot; others are, whoever listens.
         let only_tells = self.telling.dry_run || self.telling.verb.looks();
-        let control = Arc::new(Control::stopped_by(machine.interrupt.flag()));
+        let control = Control::stopped_by(machine.interrupt.flag());
+        let control = Arc::new(control.paced(self.bytes_per_sec));
         let line = Line::new(self.telling.progress);
         self.ui.print_around(line.bar());
         let ui = &mut self.ui;
@@ -130,7 +145,10 @@ impl Run {
     pub(crate) fn ask(&mut self, question: &str) -> bool {
         let interrupt = self.machine.as_ref().map(|machine| &machine.interrupt);
         interrupt.inspect(|interrupt| interrupt.end_at_once(true));
+        let asked = Instant::now();
         let agreed = self.ui.ask(question);
+        // Nobody wants to know how long they thought about it.
+        self.started += asked.elapsed();
         interrupt.inspect(|interrupt| interrupt.end_at_once(false));
         agreed
     }
@@ -146,6 +164,7 @@ impl Run {
             verb: self.telling.verb,
             engine: &engine,
             unmatched: &unmatched,
+            notes: &self.notes,
             elapsed: self.started.elapsed(),
         };
         let exit = self.ui.end(&ended);
@@ -177,7 +196,9 @@ impl Watch<'_> {
     /// Does `work` while a thread shows `line`.
     fn beside<T>(&self, line: Line, work: impl FnOnce() -> T) -> T {
         thread::scope(|scope| {
-            let watcher = scope.spawn(|| self.until_the_end(line));
+            let watcher = thread::Builder::new().spawn_scoped(scope, || self.until_the_end(line));
+            // Where there can be no thread, nothing is shown; the work is what was asked for.
+            let Ok(watcher) = watcher else { return work() };
             let _end = End { ended: &self.ended, watcher: watcher.thread() };
             work()
         })

@@ -41,7 +41,9 @@ pub(crate) struct Ended<'a> {
     pub(crate) engine: &'a str,
     /// Rules of the filter that were of no use.
     pub(crate) unmatched: &'a [String],
-    /// How long it took.
+    /// What else is worth knowing.
+    pub(crate) notes: &'a [String],
+    /// How long it took, questions left out.
     pub(crate) elapsed: Duration,
 }
 
@@ -98,6 +100,7 @@ impl Ui {
             let mut log = Log::open(path)?;
             let dry_run = if self.telling.dry_run { " (dry run)" } else { "" };
             log.line(&format!("begin blit {}{dry_run}", self.telling.verb.word()));
+            log.line(&format!("typed {}", typed()));
             self.log = Some(log);
         }
         Ok(())
@@ -317,10 +320,23 @@ fn shown_path(path: &[u8]) -> &[u8] {
     if path.is_empty() { b"." } else { path }
 }
 
+/// The words of this process and where it was started, on one line whatever is in them.
+fn typed() -> String {
+    let word = |word: &[u8]| match Escaped(word).to_string() {
+        word if word.is_empty() || word.contains([' ', '\'', '"']) => {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
+        word => word,
+    };
+    let words = std::env::args_os().skip(1).map(|typed| word(typed.as_encoded_bytes()));
+    let words: Vec<String> = std::iter::once("blit".to_owned()).chain(words).collect();
+    let dir = std::env::current_dir().unwrap_or_default();
+    format!("{} in {}", words.join(" "), word(dir.as_os_str().as_encoded_bytes()))
+}
+
 /// Appends the errors and the end of a run.
 fn close_log(mut log: Log, ended: &Ended<'_>) -> Option<Error> {
-    let summary = &ended.outcome.summary;
-    for error in summary.failures.iter().chain(&ended.outcome.error) {
+    for error in failures(ended).chain(&ended.outcome.error) {
         log.line(&format!("error: {error}"));
     }
     let exit = ended.exit();
@@ -328,12 +344,19 @@ fn close_log(mut log: Log, ended: &Ended<'_>) -> Option<Error> {
     log.close()
 }
 
+/// The failed entries, without the one that ended the run: that is told by itself.
+fn failures<'a>(ended: &Ended<'a>) -> impl Iterator<Item = &'a Error> {
+    let end = ended.outcome.error.as_ref().map(ToString::to_string);
+    let failures = ended.outcome.summary.failures.iter();
+    failures.filter(move |failure| end.as_ref().is_none_or(|end| failure.to_string() != *end))
+}
+
 /// Lists the failures on standard error, the error that ended the run, and a hint for each kind; then notes.
 fn tell_errors(ended: &Ended<'_>) {
     let outcome = ended.outcome;
     let summary = &outcome.summary;
     let mut text = String::new();
-    for failure in summary.failures.iter().take(FAILURES_SHOWN_MAX) {
+    for failure in failures(ended).take(FAILURES_SHOWN_MAX) {
         text += &format!("error: {failure}\n");
     }
     let shown = summary.failures.len().min(FAILURES_SHOWN_MAX) as u64;
@@ -349,10 +372,11 @@ fn tell_errors(ended: &Ended<'_>) {
             format!("error: {error}\n")
         };
     }
-    for kind in report::kinds(summary.failures.iter().chain(&outcome.error)) {
-        if let Some(hint) = report::hint(kind, ended.verb.word()) {
-            text += &format!("hint: {hint}\n");
-        }
+    for hint in report::hints(summary.failures.iter().chain(&outcome.error), ended.verb.word()) {
+        text += &format!("hint: {hint}\n");
+    }
+    for note in ended.notes {
+        text += &format!("note: {note}\n");
     }
     for rule in ended.unmatched {
         text += &format!("note: nothing matched {rule}\n");
@@ -375,6 +399,8 @@ pub(crate) fn answer_to_words(error: &clap::Error) -> Exit {
     match result {
         _ if error.use_stderr() => Exit::Usage,
         Ok(()) => Exit::Done,
+        // Whoever reads help may stop when it has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
         Err(error) => {
             tell_broken_output(&error);
             Exit::Failed

@@ -66,6 +66,7 @@ contract! {
         what_is_listed_is_exact,
         names_of_any_bytes_are_listed,
         attributes_are_read_only_when_asked_for,
+        links_are_listed_and_copied_as_what_they_lead_to_where_they_are_followed,
     }
     copy {
         copy_into_a_new_directory_publishes_once,
@@ -80,6 +81,8 @@ contract! {
         copy_over_an_entry_keeps_one_name_of_two,
         copy_over_an_entry_never_replaces_a_directory,
         copy_over_an_empty_directory_replaces_only_an_empty_one,
+        copy_in_place_keeps_the_inode_unless_it_has_other_names,
+        copy_keeps_what_it_replaces_where_it_is_told_to,
         the_only_pick_can_have_another_name_in_the_source,
         failures_are_told_by_their_place_in_the_page,
         a_file_that_became_something_else_is_not_followed,
@@ -121,6 +124,7 @@ contract! {
     link {
         a_link_is_another_name_of_the_file,
         a_link_over_nothing_keeps_what_came_meanwhile,
+        a_shared_file_has_a_name_in_both_directories,
         a_link_replaces_a_file,
         a_link_replaces_an_empty_directory,
         a_link_over_the_same_file_leaves_no_trace,
@@ -153,6 +157,7 @@ contract! {
     remove {
         single_removes_files_and_empty_directories,
         single_keeps_full_directories,
+        aside_keeps_files_and_removes_empty_directories,
         tree_removes_all_and_follows_nothing,
         what_is_missing_is_not_counted,
         a_leftover_is_kept_while_its_lock_is_held,

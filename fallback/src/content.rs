@@ -13,6 +13,7 @@ use blit_core::event::Control;
 use blit_core::spec::Reflink;
 
 use crate::sys;
+use crate::turn;
 
 /// What is known of copying between two file systems. Learned once, by trying.
 #[derive(Debug, Default)]
@@ -53,6 +54,8 @@ pub(crate) struct Transfer<'a> {
     pub(crate) route: &'a Route,
     pub(crate) reflink: Reflink,
     pub(crate) control: &'a Control,
+    /// There is something in the target, so that holes are written too.
+    pub(crate) is_written: bool,
 }
 
 /// What copying did.
@@ -62,6 +65,8 @@ pub(crate) struct Filled {
     pub(crate) cloned: u64,
     /// Bytes that were counted as progress already.
     pub(crate) settled: u64,
+    /// Where the content ended, if not where its size said.
+    pub(crate) end: Option<u64>,
 }
 
 /// An operation that failed, on which side.
@@ -76,22 +81,28 @@ impl Transfer<'_> {
     /// Copies `meta.size` bytes. A source that has fewer is an `UnexpectedEof`: it has become shorter, or its size is not
     /// true, as in file systems that make contents up.
     pub(crate) fn run(&self) -> Result<Filled, Fault> {
+        if self.meta.size == 0 && sys::makes_contents_up(self.source) {
+            self.require_file()?;
+            let end = self.read_and_write(0..u64::MAX)?;
+            return Ok(Filled { end: Some(end), ..Filled::default() });
+        }
         if self.meta.size == 0 {
             return Ok(Filled::default());
         }
         if self.reflink != Reflink::Never && self.clone_whole()? {
-            return Ok(Filled { cloned: self.meta.size, settled: 0 });
+            return Ok(Filled { cloned: self.meta.size, ..Filled::default() });
         }
         if !self.has_holes() {
             let whole = 0..self.meta.size;
             let settled = self.copy(whole)?;
-            return Ok(Filled { cloned: 0, settled });
+            return Ok(Filled { settled, ..Filled::default() });
         }
         self.copy_extents()
     }
 
     fn has_holes(&self) -> bool {
-        self.meta.size.saturating_sub(self.meta.allocated) >= HOLE_BYTES_MIN
+        let missing = self.meta.size.saturating_sub(self.meta.allocated);
+        !self.is_written && missing >= HOLE_BYTES_MIN
     }
 
     fn clone_whole(&self) -> Result<bool, Fault> {
@@ -128,15 +139,20 @@ impl Transfer<'_> {
             at = end;
         }
         self.target.set_len(size).map_err(write_fault)?;
-        Ok(Filled { cloned: 0, settled })
+        Ok(Filled { settled, ..Filled::default() })
     }
 
     /// Copies a range and returns how much of it was counted as progress: nothing of a small one.
     fn copy(&self, range: Range<u64>) -> Result<u64, Fault> {
         let (mut at, mut settled) = (range.start, 0);
-        let is_large = self.meta.size > SLICE_BYTES;
+        let pace = self.control.pace();
+        let slice = pace.map_or(SLICE_BYTES, |pace| pace.slice_bytes().min(SLICE_BYTES));
+        let is_large = self.meta.size > slice;
         while at < range.end {
-            let end = range.end.min(at + SLICE_BYTES);
+            let end = range.end.min(at + slice);
+            if let Some(pace) = pace {
+                turn::wait(pace, end - at, self.control).map_err(write_fault)?;
+            }
             let reached = self.copy_slice(at..end)?;
             if is_large {
                 self.control.settle(0, reached - at);

@@ -13,7 +13,7 @@ use blit_core::task::{Copied, Copy, Pick};
 use blit_core::{Error, ErrorKind};
 
 use crate::ahead::{Ahead, Turn};
-use crate::content::{Fault, Route, Transfer};
+use crate::content::{Fault, Filled, Route, Transfer};
 use crate::destination::{Destination, Draft, Written};
 use crate::dir::{self, At, OpenedDir};
 use crate::sys::{self, Access};
@@ -100,9 +100,12 @@ impl<'a> Copier<'a> {
             let file = file.map_err(|error| self.not_opened(&entry, error))?;
             let draft = destination.create(&entry, pick.over)?;
             match self.fill(destination, &file, (&draft, &entry)) {
-                Ok((now, cloned)) if now.is_unchanged_since(&entry.meta) => {
+                Ok((now, filled)) if now.is_unchanged_since(&entry.meta) => {
+                    if let Some(end) = filled.end {
+                        entry.to_mut().meta.size = end;
+                    }
                     destination.publish(draft, &entry, pick.over)?;
-                    return Ok(Written { bytes: entry.meta.size, cloned });
+                    return Ok(Written { bytes: entry.meta.size, cloned: filled.cloned });
                 }
                 Ok((now, _)) => {
                     destination.discard(draft, &entry);
@@ -169,7 +172,7 @@ impl<'a> Copier<'a> {
         let identity = sys::identity();
         let quiet = identity.uid == 0 || identity.uid == entry.meta.uid;
         let name = self.task.source_name.as_ref().unwrap_or(&entry.name);
-        sys::open_file(&self.from, name, quiet)
+        dir::open_source((&self.task.from, &self.from), name, quiet)
     }
 
     fn not_opened(&self, entry: &Entry, error: io::Error) -> Error {
@@ -181,13 +184,13 @@ impl<'a> Copier<'a> {
         }
     }
 
-    /// Copies the content and says what the source is afterwards, and how many bytes are shared.
+    /// Copies the content and says what the source is afterwards, and what was copied how.
     fn fill(
         &mut self,
         destination: &Destination<'_>,
         source: &File,
         (draft, entry): (&Draft, &Entry),
-    ) -> Result<(Meta, u64), Error> {
+    ) -> Result<(Meta, Filled), Error> {
         let route = match &mut self.route {
             Some(route) => route,
             none => none.insert(destination.route(entry.meta.id.dev, draft)?),
@@ -199,11 +202,12 @@ impl<'a> Copier<'a> {
             route,
             reflink: destination.manner().reflink,
             control: self.control,
+            is_written: draft.is_written(),
         };
         let filled = transfer.run().map_err(|fault| self.fault(entry, fault))?;
         self.settled = self.settled.max(filled.settled);
         let now = sys::stat(source.into()).map_err(self.at(entry).failed("examine"))?;
-        Ok((now, filled.cloned))
+        Ok((now, filled))
     }
 
     /// The entry as it is now, for another attempt.

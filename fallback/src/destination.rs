@@ -6,11 +6,12 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use blit_core::entry::Entry;
+use blit_core::entry::{Changes, Entry, Kind, Meta};
 use blit_core::path::Name;
 use blit_core::task::{Copied, Copy, CopyInto, Dir, Manner, Over};
 use blit_core::{Error, ErrorKind};
 
+use crate::aside::Aside;
 use crate::content::Route;
 use crate::dir::{self, At, OpenedDir, Staged};
 use crate::metadata::{self, Keeper, Made};
@@ -21,7 +22,8 @@ use crate::sys::{self, Access, OpenDir};
 /// with what was written into it.
 pub struct Destination<'a> {
     at: &'a Dir,
-    manner: Manner,
+    manner: &'a Manner,
+    aside: Option<Aside<'a>>,
     dir: Place,
     keeper: Keeper,
     has_unnamed: Cell<bool>,
@@ -60,6 +62,8 @@ enum Named {
     Not,
     /// A temporary one.
     Temporarily(Name),
+    /// Its final one, where it stood before with another content.
+    AsBefore,
 }
 
 impl<'a> Destination<'a> {
@@ -84,7 +88,8 @@ impl<'a> Destination<'a> {
         let keeper = Keeper::new(preserve, inherits);
         Ok(Self {
             at,
-            manner: task.manner,
+            manner: &task.manner,
+            aside: task.manner.aside.as_ref().map(Aside::new),
             dir,
             keeper,
             has_unnamed: Cell::new(true),
@@ -105,6 +110,12 @@ impl<'a> Destination<'a> {
             let file = sys::create_new(dir, &entry.name, made.mode).map_err(at.failed("create"))?;
             return Ok(Draft { file, made, named: Named::Finally });
         }
+        if self.manner.in_place
+            && over == Over::Entry
+            && let Some(draft) = self.overwrite(entry)?
+        {
+            return Ok(draft);
+        }
         if over == Over::Nothing && self.has_unnamed.get() {
             let made = self.keeper.made(&entry.meta, true);
             match sys::create_unnamed(dir, made.mode) {
@@ -116,12 +127,34 @@ impl<'a> Destination<'a> {
             }
         }
         let made = self.keeper.made(&entry.meta, false);
-        let name = dir::next_temporary();
-        let file = sys::create_new(dir, &name, made.mode).map_err(at.failed("create"))?;
-        let draft = Draft { file, made, named: Named::Temporarily(name) };
-        // Says to another run that this is no leftover. A file system without locks has no such protection.
-        drop(sys::try_lock((&draft.file).into()));
-        Ok(draft)
+        let (file, name) = create_locked(dir, made.mode).map_err(at.failed("create"))?;
+        Ok(Draft { file, made, named: Named::Temporarily(name) })
+    }
+
+    /// Opens what stands there to be overwritten. Nothing where that is no file, or has other names that would change too.
+    fn overwrite(&self, entry: &Entry) -> Result<Option<Draft>, Error> {
+        let at = At::entry(self.at, &entry.name);
+        let dir = self.dir.get();
+        let is_lonely = |meta: &Meta| meta.kind == Kind::File && meta.nlink == 1;
+        match sys::stat_at(dir, &entry.name) {
+            Ok(meta) if is_lonely(&meta) => {}
+            Ok(_) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(at.failed("examine")(error)),
+        }
+        let opened = sys::open_to_write(dir, &entry.name);
+        let file = opened.map_err(at.failed("open for writing"))?;
+        let meta = sys::stat((&file).into()).map_err(at.failed("examine"))?;
+        if !is_lonely(&meta) {
+            return Ok(None);
+        }
+        let made = self.keeper.made(&entry.meta, false);
+        if self.keeper.keeps_mode() && meta.mode & made.mode != meta.mode {
+            // Nobody is to read the new content who was only meant to read the old one.
+            let narrowed = sys::set_mode((&file).into(), meta.mode & made.mode);
+            narrowed.map_err(at.failed("set mode of"))?;
+        }
+        Ok(Some(Draft { file, made, named: Named::AsBefore }))
     }
 
     /// Gives `draft` the metadata of `entry` and its final name. On failure it is gone.
@@ -144,7 +177,7 @@ impl<'a> Destination<'a> {
         match &draft.named {
             Named::Finally => drop(sys::remove_file(self.dir.get(), &entry.name)),
             Named::Temporarily(name) => drop(sys::remove_file(self.dir.get(), name)),
-            Named::Not => {}
+            Named::Not | Named::AsBefore => {}
         }
     }
 
@@ -209,31 +242,46 @@ impl<'a> Destination<'a> {
 
     /// What is known of copying from the device `source` to where `draft` is.
     pub(crate) fn route(&self, source: u64, draft: &Draft) -> Result<Arc<Route>, Error> {
+        if let Named::AsBefore = draft.named {
+            let meta = sys::stat((&draft.file).into());
+            return Ok(Route::between(
+                source,
+                meta.map_err(At::dir(self.at).failed("examine"))?.id.dev,
+            ));
+        }
         let device = self.keeper.device((&draft.file).into());
         let device = device.map_err(|fault| At::dir(self.at).failed(fault.op)(fault.error))?;
         Ok(Route::between(source, device))
     }
 
     /// How files are written.
-    pub(crate) fn manner(&self) -> Manner {
+    pub(crate) fn manner(&self) -> &Manner {
         self.manner
     }
 
     fn dress_and_name(&self, draft: &Draft, entry: &Entry, over: Over) -> Result<(), Error> {
         let at = At::entry(self.at, &entry.name);
         let object = (&draft.file).into();
-        let dressed = self.keeper.dress(object, &entry.meta, draft.made);
+        let dressed = if let Named::AsBefore = draft.named {
+            draft.file.set_len(entry.meta.size).map_err(at.failed("truncate"))?;
+            self.keeper.repair(object, &entry.meta, Changes::all(&self.manner.preserve))
+        } else {
+            self.keeper.dress(object, &entry.meta, draft.made)
+        };
         dressed.map_err(|fault| at.failed(fault.op)(fault.error))?;
         if self.manner.fsync {
             sys::sync(object).map_err(at.failed("sync"))?;
         }
         let dir = self.dir.get();
         match &draft.named {
-            Named::Finally => Ok(()),
+            Named::Finally | Named::AsBefore => Ok(()),
             Named::Not => {
                 sys::link_unnamed(&draft.file, dir, &entry.name).map_err(at.failed("create"))
             }
             Named::Temporarily(temporary) => {
+                if let Some(aside) = self.aside.as_ref().filter(|_| over != Over::Nothing) {
+                    aside.keep(dir, &entry.name, at)?;
+                }
                 let replace = Replace { dir, temporary, name: &entry.name, at };
                 self.remains.borrow_mut().extend(replace.with_entry(over)?);
                 Ok(())
@@ -248,6 +296,13 @@ impl Place {
             Self::Existing(dir) | Self::Hidden(dir) => dir,
             Self::New { staged, .. } => staged.dir(),
         }
+    }
+}
+
+impl Draft {
+    /// Whether something is in it already, that holes would show.
+    pub(crate) fn is_written(&self) -> bool {
+        matches!(self.named, Named::AsBefore)
     }
 }
 
@@ -268,6 +323,22 @@ pub(crate) fn sync_dir(dir: &OpenDir) -> io::Result<()> {
         }
         other => other,
     }
+}
+
+/// Creates a file under a temporary name and locks it, which says to other runs that it is no leftover. One that takes it
+/// for a leftover before that has it locked, or has removed it already; then there is another one.
+fn create_locked(dir: &OpenDir, mode: u32) -> io::Result<(File, Name)> {
+    for _ in 0..dir::NAME_ATTEMPTS_MAX {
+        let name = dir::next_temporary();
+        let file = sys::create_new(dir, &name, mode)?;
+        match sys::try_lock((&file).into()) {
+            Ok(false) => {}
+            Ok(true) if sys::stat((&file).into())?.nlink == 0 => {}
+            // A file system without locks has no such protection.
+            Ok(true) | Err(_) => return Ok((file, name)),
+        }
+    }
+    Err(io::ErrorKind::ResourceBusy.into())
 }
 
 fn new_place(at: &Dir, over: Over) -> Result<Place, Error> {

@@ -44,8 +44,22 @@ pub fn open(dir: &Dir, access: Access) -> Result<OpenedDir, Error> {
         return Ok(OpenedDir::Staged(staged_of(held, dir)?));
     }
     let root = open_root(dir)?;
-    let opened = sys::open_dir(root, dir.path.as_bytes(), access);
+    let open = if dir.root.follows() { sys::follow_dir } else { sys::open_dir };
+    let opened = open(root, dir.path.as_bytes(), access);
     opened.map(OpenedDir::Own).map_err(At::dir(dir).failed("open"))
+}
+
+/// Opens the regular file `name` of `opened`, which is `dir`, to be read: what it leads to, where links are followed there.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn open_source(
+    (dir, opened): (&Dir, &OpenDir),
+    name: &Name,
+    quiet: bool,
+) -> io::Result<std::fs::File> {
+    let open = if dir.root.follows() { sys::follow_file } else { sys::open_file };
+    open(opened, name, quiet)
 }
 
 /// Opens the directory to read, lock or sync it where its mode lets us, and only to reach names in it otherwise.
@@ -210,7 +224,7 @@ fn run_id() -> u64 {
 }
 
 /// Each attempt fails only if another run sweeps this very directory in the moment between making and locking.
-const NAME_ATTEMPTS_MAX: u32 = 8;
+pub(crate) const NAME_ATTEMPTS_MAX: u32 = 8;
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 //! It must not know sessions; below `sys` alone it asks which platform it is on.
 
 mod ahead;
+mod aside;
 mod content;
 pub mod copy;
 pub mod destination;
@@ -16,6 +17,7 @@ pub mod space;
 pub mod sys;
 mod take;
 mod threads;
+mod turn;
 
 pub use threads::{ThreadEngine, run};
 

@@ -49,25 +49,8 @@ pub fn list(task: &List, control: &Control) -> Result<Listed, Error> {
     }
 }
 
-/// Reads one entry, with its target and, where asked, its attributes.
-///
-/// # Errors
-/// The operation that failed and why.
-pub fn read_entry(
-    dir: &OpenDir,
-    name: &Name,
-    xattrs: bool,
-) -> Result<Meta, (&'static str, io::Error)> {
-    let mut meta = sys::stat_at(dir, name).map_err(|error| ("examine", error))?;
-    complete(dir, name, xattrs, &mut meta)?;
-    Ok(meta)
-}
-
 /// Adds to `meta` what examining alone does not tell: the target of a link and, where asked, the attributes.
-///
-/// # Errors
-/// The operation that failed and why.
-pub fn complete(
+fn complete(
     dir: &OpenDir,
     name: &Name,
     xattrs: bool,
@@ -81,6 +64,20 @@ pub fn complete(
         meta.xattrs = read.map_err(|error| ("read attributes of", error))?;
     }
     Ok(())
+}
+
+/// What the link `name` leads to.
+fn follow(dir: &OpenDir, name: &Name, xattrs: bool) -> io::Result<Meta> {
+    let found = sys::follow_entry(dir, name).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => io::Error::other("the link leads to nothing"),
+        _ if sys::is_loop(&error) => io::Error::other("the link leads to itself"),
+        _ => error,
+    })?;
+    let mut meta = sys::stat((&found).into())?;
+    if xattrs {
+        meta.xattrs = sys::xattrs_of((&found).into())?;
+    }
+    Ok(meta)
 }
 
 /// The position in a directory between two pages.
@@ -165,7 +162,7 @@ impl Lister<'_> {
             if count % ENTRIES_PER_CHECK == 0 && self.control.is_cancelled() {
                 return Err(At::dir(self.at).refused(ErrorKind::Interrupted, "list"));
             }
-            match read_entry(dir, &name, self.xattrs) {
+            match self.read(dir, &name) {
                 Ok(meta) => listed.entries.push(Entry { name, meta }),
                 // It went after its name was read, or was only asked for.
                 Err((_, error)) if error.kind() == io::ErrorKind::NotFound => {}
@@ -175,6 +172,15 @@ impl Lister<'_> {
             }
         }
         Ok(())
+    }
+
+    fn read(&self, dir: &OpenDir, name: &Name) -> Result<Meta, (&'static str, io::Error)> {
+        let mut meta = sys::stat_at(dir, name).map_err(|error| ("examine", error))?;
+        if self.at.root.follows() && meta.kind == Kind::Symlink {
+            return follow(dir, name, self.xattrs).map_err(|error| ("follow", error));
+        }
+        complete(dir, name, self.xattrs, &mut meta)?;
+        Ok(meta)
     }
 
     /// Tells the names in the directory that were asked for.

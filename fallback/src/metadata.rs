@@ -105,6 +105,11 @@ impl Keeper {
         &self.lost
     }
 
+    /// Whether permission bits are kept.
+    pub fn keeps_mode(&self) -> bool {
+        self.rule.preserve.mode
+    }
+
     /// The permission bits that an entry ends with.
     pub fn mode(&self, meta: &Meta) -> u32 {
         if self.rule.preserve.mode {

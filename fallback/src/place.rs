@@ -10,11 +10,12 @@ use blit_core::task::{Dir, Held, Over, Place, Placed, Step};
 use blit_core::{Error, ErrorKind};
 use std::sync::Arc;
 
+use crate::aside::Aside;
 use crate::destination::sync_dir;
 use crate::dir::{self, At, OpenedDir, Staged};
 use crate::metadata::{Keeper, Made};
 use crate::replace::Replace;
-use crate::sys::{self, Access};
+use crate::sys::{self, Access, OpenDir};
 use crate::take::Taken;
 
 /// Does the steps of `task` in order. A failed step does not stop the others.
@@ -39,6 +40,9 @@ pub fn place(task: &Place, control: &Control) -> Result<Placed, Error> {
 struct Placer<'a> {
     task: &'a Place,
     dir: OpenedDir,
+    aside: Option<Aside<'a>>,
+    /// The directory that files were last shared from.
+    shared: Option<(Dir, OpenedDir)>,
     keeper: Keeper,
     placed: Placed,
 }
@@ -50,7 +54,8 @@ impl<'a> Placer<'a> {
         let inherits = makes_nodes
             && sys::acl_is_inherited(&dir).map_err(At::dir(&task.to).failed("read the ACL of"))?;
         let keeper = Keeper::new(task.manner.preserve, inherits);
-        Ok(Self { task, dir, keeper, placed: Placed::default() })
+        let aside = task.manner.aside.as_ref().map(Aside::new);
+        Ok(Self { task, dir, aside, shared: None, keeper, placed: Placed::default() })
     }
 
     fn finish(mut self) -> Result<Placed, Error> {
@@ -88,6 +93,7 @@ impl<'a> Placer<'a> {
             }
             Step::Node { entry, over } => self.node(entry, *over),
             Step::Link { name, of, over } => self.link(name, of, *over),
+            Step::Share { from, name, over } => self.share(from, name, *over),
             Step::Repair { entry, changes } => self.repair(entry, *changes),
             Step::Widen => self.widen(),
             Step::Finish { meta, changes } => self.set(meta, *changes),
@@ -113,8 +119,17 @@ impl<'a> Placer<'a> {
 
     fn publish(&mut self, staged: &Staged, name: &Name, over: Over) -> Result<(), Error> {
         let at = At::entry(&self.task.to, name);
+        self.keep_old(name, over)?;
         self.placed.remains.extend(staged.publish(&self.dir, (name, at), over)?);
         Ok(())
+    }
+
+    /// Keeps what is about to be replaced, where it is to be kept.
+    fn keep_old(&self, name: &Name, over: Over) -> Result<(), Error> {
+        match &self.aside {
+            Some(aside) if over != Over::Nothing => aside.keep(&self.dir, name, self.at(name)),
+            _ => Ok(()),
+        }
     }
 
     fn strip(&self, staged: &Staged) -> Result<(), Error> {
@@ -136,13 +151,33 @@ impl<'a> Placer<'a> {
                 drop(sys::remove_file(&self.dir, &entry.name));
             });
         }
-        let temporary = dir::next_temporary();
-        self.make(entry, &temporary)?;
-        let replace = self.replace(&temporary, &entry.name);
-        let placed = self.dress(entry, &temporary).and_then(|()| replace.with_entry(over));
-        let remains = placed.inspect_err(|_| drop(sys::remove_file(&self.dir, &temporary)))?;
+        self.keep_old(&entry.name, over)?;
+        let remains = self.under_another_name(|temporary| {
+            self.make(entry, temporary)?;
+            let dressed = self.dress(entry, temporary);
+            dressed.and_then(|()| self.replace(temporary, &entry.name).with_entry(over))
+        })?;
         self.placed.remains.extend(remains);
         Ok(())
+    }
+
+    /// Lets `place` make something under a temporary name and rename it. What has such a name without a lock may be taken
+    /// for a leftover and removed by another run that looks at this very moment; then it is made again.
+    fn under_another_name<T>(&self, place: impl Fn(&Name) -> Result<T, Error>) -> Result<T, Error> {
+        let mut attempts = 0;
+        loop {
+            let temporary = dir::next_temporary();
+            let placed = place(&temporary);
+            let Err(error) = placed else { return placed };
+            let is_gone = sys::stat_at(&self.dir, &temporary)
+                .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+            drop(sys::remove_file(&self.dir, &temporary));
+            attempts += 1;
+            let was_taken = is_gone && error.kind == ErrorKind::NotFound;
+            if !was_taken || attempts >= dir::NAME_ATTEMPTS_MAX {
+                return Err(error);
+            }
+        }
     }
 
     fn make(&self, entry: &Entry, name: &Name) -> Result<(), Error> {
@@ -182,24 +217,49 @@ impl<'a> Placer<'a> {
             return Err(self.at(name).because(ErrorKind::Internal, "link", "to the root itself"));
         };
         let from = dir::open(&Dir::new(&self.task.to.root, above), Access::Search)?;
+        self.link_from((&from, &last), name, over)
+    }
+
+    fn share(&mut self, from: &Dir, name: &Name, over: Over) -> Result<(), Error> {
+        let is_open = |(dir, _): &(Dir, OpenedDir)| {
+            Arc::ptr_eq(&dir.root, &from.root) && dir.path.as_bytes() == from.path.as_bytes()
+        };
+        let (dir, opened) = match self.shared.take().filter(is_open) {
+            Some(shared) => shared,
+            None => (from.clone(), dir::open(from, Access::Search)?),
+        };
+        let linked = self.link_from((&opened, name), name, over);
+        self.shared = Some((dir, opened));
+        linked
+    }
+
+    fn link_from(
+        &mut self,
+        (from, last): (&OpenDir, &Name),
+        name: &Name,
+        over: Over,
+    ) -> Result<(), Error> {
         let at = self.at(name);
         if over == Over::Nothing {
-            return sys::link(&from, &last, &self.dir, name).map_err(at.failed("link"));
+            return sys::link(from, last, &self.dir, name).map_err(at.failed("link"));
         }
-        let temporary = dir::next_temporary();
-        sys::link(&from, &last, &self.dir, &temporary).map_err(at.failed("link"))?;
-        let replaced = self.replace(&temporary, name).with_entry(over);
-        if replaced.as_ref().is_ok_and(|remains| !remains.is_empty()) {
-            self.placed.remains.extend(replaced?);
-            return Ok(());
-        }
-        // Renaming one name of a file over another name of it does nothing and succeeds, so this is not only for errors.
-        match sys::remove_file(&self.dir, &temporary) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound && replaced.is_ok() => {
-                Err(at.failed("remove the temporary name of")(error))
+        self.keep_old(name, over)?;
+        let remains = self.under_another_name(|temporary| {
+            sys::link(from, last, &self.dir, temporary).map_err(at.failed("link"))?;
+            let remains = self.replace(temporary, name).with_entry(over)?;
+            if !remains.is_empty() {
+                return Ok(remains);
             }
-            _ => replaced.map(drop),
-        }
+            // Renaming one name of a file over another name of it does nothing and succeeds.
+            match sys::remove_file(&self.dir, temporary) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    Err(at.failed("remove the temporary name of")(error))
+                }
+                _ => Ok(remains),
+            }
+        })?;
+        self.placed.remains.extend(remains);
+        Ok(())
     }
 
     fn repair(&self, entry: &Entry, changes: Changes) -> Result<(), Error> {
@@ -271,6 +331,7 @@ mod tests {
             rdev: if kind.is_device() { 0x0105 } else { 0 },
             xattrs: None,
             target: (kind == Kind::Symlink).then(|| (*b"nowhere").into()),
+            mounted: false,
         };
         Entry { name: name(called), meta }
     }

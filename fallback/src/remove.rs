@@ -10,6 +10,7 @@ use blit_core::path::Name;
 use blit_core::task::{Dir, Removal, Remove, Removed};
 use blit_core::{Error, ErrorKind};
 
+use crate::aside::Aside;
 use crate::dir::{self, At};
 use crate::sys::{self, Access, Names, OpenDir};
 
@@ -20,6 +21,10 @@ use crate::sys::{self, Access, Names, OpenDir};
 pub fn remove(task: &Remove, control: &Control) -> Result<Removed, Error> {
     let dir = dir::open(&task.dir, Access::Search)?;
     let known = Known::of(&task.removal);
+    let aside = match &task.removal {
+        Removal::Aside(at) => Some(Aside::new(at)),
+        _ => None,
+    };
     let mut removed = Removed::default();
     let mut is_cut_short = false;
     for name in &task.names {
@@ -28,8 +33,9 @@ pub fn remove(task: &Remove, control: &Control) -> Result<Removed, Error> {
             break;
         }
         let mut sweep = Sweep::new(At::entry(&task.dir, name), Some(control), &mut removed);
-        match task.removal {
+        match &task.removal {
             Removal::Single => sweep.single(&dir, name),
+            Removal::Aside(_) => sweep.aside(&dir, name, aside.as_ref()),
             Removal::Unchanged(_) => sweep.unchanged(&dir, name, &known),
             Removal::Tree => sweep.tree(&dir, name),
             Removal::Leftover => sweep.leftover(&dir, &task.dir, name),
@@ -82,7 +88,7 @@ impl<'a> Known<'a> {
     fn of(removal: &'a Removal) -> Self {
         let page: &[Entry] = match removal {
             Removal::Unchanged(page) => page,
-            Removal::Single | Removal::Tree | Removal::Leftover => &[],
+            Removal::Single | Removal::Aside(_) | Removal::Tree | Removal::Leftover => &[],
         };
         Self(page.iter().map(|entry| (&entry.name, &entry.meta)).collect())
     }
@@ -118,6 +124,17 @@ impl<'a> Sweep<'a> {
                 result => self.count_dir(result),
             },
             result => self.count_file(result),
+        }
+    }
+
+    fn aside(&mut self, dir: &OpenDir, name: &Name, aside: Option<&Aside<'_>>) {
+        let is_dir = sys::stat_at(dir, name).is_ok_and(|meta| meta.kind == Kind::Dir);
+        match aside {
+            Some(aside) if !is_dir => match aside.take(dir, name, self.at) {
+                Ok(()) => self.removed.files += 1,
+                Err(error) => self.removed.failures.push(error),
+            },
+            _ => self.single(dir, name),
         }
     }
 

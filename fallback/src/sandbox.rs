@@ -38,8 +38,13 @@ pub(crate) enum Capability {
     LongPaths,
 }
 
-pub(crate) const MANNER: Manner =
-    Manner { preserve: Preserve::ALL, reflink: Reflink::Auto, fsync: false };
+pub(crate) const MANNER: Manner = Manner {
+    preserve: Preserve::ALL,
+    reflink: Reflink::Auto,
+    fsync: false,
+    in_place: false,
+    aside: None,
+};
 
 pub(crate) fn name(text: impl AsRef<[u8]>) -> Name {
     Name::new(text.as_ref()).expect("a valid name")

@@ -29,6 +29,8 @@ pub(crate) struct Way<'a> {
     pub(crate) sources: &'a [&'a Local],
     pub(crate) destination: &'a Local,
     pub(crate) asker: Asker<'a>,
+    /// Links in the sources are followed.
+    pub(crate) follows: bool,
 }
 
 /// What the paths mean.
@@ -73,7 +75,7 @@ fn find_sources(way: &Way<'_>) -> Result<Vec<Found>, Error> {
     let mut roots: HashMap<PathBuf, Arc<Root>> = HashMap::new();
     let mut items = Vec::new();
     for source in way.sources {
-        items.push(source_item(source, &mut roots)?);
+        items.push(item(source, way.follows, &mut roots)?);
     }
     let tasks = items.iter().map(|item| {
         let (dir, what) = match item {
@@ -87,13 +89,18 @@ fn find_sources(way: &Way<'_>) -> Result<Vec<Found>, Error> {
     let mut found = Vec::new();
     for (item, answer) in items.into_iter().zip(answers) {
         let (dir, meta) = match answer {
-            Ok(Output::Listed(Listed { dir, mut entries, .. })) => match &item {
-                SourceItem::Contents(_) => (dir.clone(), dir),
-                SourceItem::Entry { .. } => (dir, entries.pop().map(|entry| entry.meta)),
-            },
+            Ok(Output::Listed(Listed { dir, mut entries, mut failures, .. })) => {
+                missing =
+                    missing.or(failures.pop().map(|error| error.with_kind(ErrorKind::NotFound)));
+                match &item {
+                    SourceItem::Contents(_) => (dir.clone(), dir),
+                    SourceItem::Entry { .. } => (dir, entries.pop().map(|entry| entry.meta)),
+                }
+            }
             Ok(_) => (None, None),
             Err(error) => {
-                missing.get_or_insert(error);
+                let is_missing = error.kind == ErrorKind::NotFound;
+                missing.get_or_insert_with(|| if is_missing { not_found(&item) } else { error });
                 (None, None)
             }
         };
@@ -112,9 +119,18 @@ pub(crate) fn source_item(
     source: &Local,
     roots: &mut HashMap<PathBuf, Arc<Root>>,
 ) -> Result<SourceItem, Error> {
+    item(source, false, roots)
+}
+
+fn item(
+    source: &Local,
+    follows: bool,
+    roots: &mut HashMap<PathBuf, Arc<Root>>,
+) -> Result<SourceItem, Error> {
+    let make = |path: &Path| if follows { Root::following(path) } else { Root::new(path) };
     let mut root = |path: &Path| {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        Arc::clone(roots.entry(path.to_owned()).or_insert_with(|| Root::new(path)))
+        Arc::clone(roots.entry(path.to_owned()).or_insert_with(|| make(path)))
     };
     if source.contents {
         let dir = Dir::new(&root(&source.path), RelPath::root());
@@ -174,6 +190,17 @@ fn find_target(
     if names_a_file {
         refuse_special(way, &root, &name)?;
         return Ok((Target { root, path: RelPath::root(), absent: false }, facts, Some(name)));
+    }
+    let dir = Dir::new(&root, RelPath::root());
+    let standing = way.asker.look(dir.clone(), &name)?;
+    if standing.is_some_and(|meta| meta.kind == Kind::Symlink) {
+        let why = "it is a link that leads to nothing; make what it leads to, or remove it";
+        return Err(Error::because(
+            ErrorKind::NotADirectory,
+            "copy to",
+            &dir.shown(Some(&name)),
+            why,
+        ));
     }
     let path = RelPath::root().join(&name);
     Ok((Target { root, path, absent: true }, facts, None))

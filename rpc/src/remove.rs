@@ -67,7 +67,7 @@ fn named(
         if !spec.recursive {
             return refuse("it is a directory; -r removes it with all that is in it");
         }
-        if asker.examine(parent.clone(), false)?.dir.id.dev != meta.id.dev {
+        if meta.mounted || asker.examine(parent.clone(), false)?.dir.id.dev != meta.id.dev {
             return refuse("it is the root of a file system; remove what is in it");
         }
     }

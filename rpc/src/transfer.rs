@@ -8,11 +8,13 @@ use blit_core::engine::Engine;
 use blit_core::event::{Control, Seat};
 use blit_core::link::pair;
 use blit_core::session::Session;
-use blit_core::spec::{TransferSpec, Verb};
+use blit_core::spec::{Follow, TransferSpec, Verb};
 use blit_core::summary::{Notice, Summary};
+use blit_core::task::Dir;
 use blit_core::{Error, ErrorKind};
 
-use crate::local::{self, Asker, Way};
+use crate::keep;
+use crate::local::{self, Asker, Resolved, Way};
 use crate::rename;
 
 /// A transfer as the user asked for it.
@@ -60,7 +62,8 @@ pub fn run(
     match sources.and_then(|sources| Ok((sources, only_local(&request.destination)?))) {
         Ok((sources, destination)) => {
             let asker = Asker { engine, control };
-            let way = Way { sources: &sources, destination, asker };
+            let follows = request.spec.follow.is_some();
+            let way = Way { sources: &sources, destination, asker, follows };
             run_local(request, &way, observe)
         }
         Err(error) => Outcome::failed(error),
@@ -83,7 +86,20 @@ fn run_local(request: &Request, way: &Way<'_>, observe: &mut dyn FnMut(Notice)) 
         Ok(resolved) => resolved,
         Err(error) => return Outcome::failed(error),
     };
-    let spec = &request.spec;
+    let mut spec = request.spec.clone();
+    if let Some(follow) = &mut spec.follow {
+        *follow = match kept_out(way, &mut resolved, request.spec.dry_run) {
+            Ok(follow) => follow,
+            Err(error) => return Outcome::failed(error),
+        };
+    }
+    let kept = keep::backup(way, &resolved, &spec)
+        .and_then(|backup| Ok((backup, keep::reference(way, &resolved, &spec)?)));
+    (spec.backup, spec.reference) = match kept {
+        Ok(kept) => kept,
+        Err(error) => return Outcome::failed(error),
+    };
+    let spec = &spec;
     let mut done = Summary::default();
     if spec.verb == Verb::Move {
         done = rename::rename(way, &mut resolved, spec, observe);
@@ -98,6 +114,18 @@ fn run_local(request: &Request, way: &Way<'_>, observe: &mut dyn FnMut(Notice)) 
     outcome.summary.renamed = done.renamed;
     outcome.summary.add(&done);
     outcome
+}
+
+/// Where links that are followed must not lead. A destination that does not exist is made, so that it can be told from
+/// everything else by what it is, whatever way leads to it.
+fn kept_out(way: &Way<'_>, resolved: &mut Resolved, dry_run: bool) -> Result<Follow, Error> {
+    let target = &resolved.target;
+    let name = target.path.split_last().map(|(_, name)| name).filter(|_| target.absent);
+    if name.is_none() || dry_run || !rename::make_target(way, resolved) {
+        return Ok(Follow { dir: resolved.facts.dir.id, name });
+    }
+    let made = Dir::new(&resolved.target.root, resolved.target.path.clone());
+    Ok(Follow { dir: way.asker.examine(made, false)?.dir.id, name: None })
 }
 
 /// Runs two sessions in this process.

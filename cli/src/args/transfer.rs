@@ -5,7 +5,9 @@ use std::ffi::OsString;
 use clap::ValueHint;
 
 use super::examples;
-use super::{EngineArgs, EqualityArgs, FilterArgs, LeaveOut, OutputArgs, Reflink, SelectionArgs};
+use super::{
+    EngineArgs, EqualityArgs, FilterArgs, LeaveOut, OutputArgs, Reflink, SelectionArgs, WritingArgs,
+};
 use crate::options::limit::{self, Share};
 
 /// Copies what is missing or different; never deletes anything
@@ -27,6 +29,9 @@ pub(crate) struct CopyArgs {
     /// single SRC also a new name.
     #[arg(required = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub(crate) paths: Vec<OsString>,
+
+    #[command(flatten)]
+    pub(crate) writing: WritingArgs,
 
     #[command(flatten)]
     pub(crate) transfer: TransferArgs,
@@ -66,6 +71,9 @@ pub(crate) struct MirrorArgs {
     /// Mirror an empty source too, which removes everything
     #[arg(long, help_heading = DELETION)]
     pub(crate) allow_empty_source: bool,
+
+    #[command(flatten)]
+    pub(crate) writing: WritingArgs,
 
     #[command(flatten)]
     pub(crate) transfer: TransferArgs,
@@ -112,6 +120,10 @@ pub(crate) struct CheckArgs {
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) b: OsString,
 
+    /// Follow the links in A, and compare what they lead to
+    #[arg(short = 'L', long)]
+    pub(crate) copy_links: bool,
+
     #[command(flatten)]
     pub(crate) equality: EqualityArgs,
 
@@ -145,6 +157,10 @@ pub(crate) struct TransferArgs {
     /// Share the contents with the source instead of copying them, where the file system can
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Reflink::Auto)]
     pub(crate) reflink: Reflink,
+
+    /// Copy at most so many bytes per second: a number, or with K, M, G as 1024, 1024 * 1024 and so on
+    #[arg(long, value_name = "RATE", value_parser = limit::rate)]
+    pub(crate) bwlimit: Option<u64>,
 
     #[command(flatten)]
     pub(crate) equality: EqualityArgs,

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use blit_core::ErrorKind;
 use blit_core::entry::{FileId, Kind, Meta};
 use blit_core::frame::{DirId, Listing};
 use blit_core::spec::{self, TransferSpec};
@@ -51,6 +52,11 @@ pub(crate) fn run(args: &DuArgs) -> Exit {
                     }
                 },
             )?;
+            // A path that is not there is one entry that fails; the others can be summed up all the same.
+            if let Some(error) = outcome.error.clone().filter(|e| e.kind == ErrorKind::NotFound) {
+                whole.summary.fail(error);
+                continue;
+            }
             sums.extend(usage.finish());
             whole.summary.entries += outcome.summary.entries;
             whole.summary.add(&outcome.summary);

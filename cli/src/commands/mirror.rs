@@ -22,7 +22,12 @@ pub(crate) fn run(args: &MirrorArgs) -> Exit {
             let dst = args.dst.as_encoded_bytes();
             return Err(Error::because(ErrorKind::Usage, "mirror to", dst, report::NOBODY_TO_ASK));
         }
+        run.limit_rate(transfer.bwlimit);
         request.spec.filter = filter::read(&transfer.filter, run)?;
+        if args.delete_excluded {
+            // A rule may only have been of use for what is removed, which nothing counts.
+            run.watch_filter(&None);
+        }
         if (asks || args.max_delete.is_some())
             && let Some(outcome) = settle(run, args, &mut request)?
         {

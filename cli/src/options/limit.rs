@@ -2,6 +2,7 @@
 //! It must not know what they limit.
 
 use blit_core::entry::Time;
+use blit_core::pace::BYTES_PER_SEC_MIN;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -69,6 +70,19 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
         .and_then(|scaled| scaled.checked_mul(1 << shift));
     let total = total.map(|scaled| scaled / tens).ok_or("too large")?;
     u64::try_from(total).map_err(|_| "too large".to_owned())
+}
+
+/// Reads a size that is moved in a second.
+///
+/// # Errors
+/// What is wrong with the text, for people.
+pub(crate) fn rate(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        bytes if bytes < BYTES_PER_SEC_MIN => {
+            Err("at least 1K, which is 1024 bytes per second".into())
+        }
+        bytes => Ok(bytes),
+    }
 }
 
 /// Reads an age before now, or a date.
@@ -150,6 +164,12 @@ mod tests {
         {
             assert!(size(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn rates_are_sizes_that_are_not_too_small() {
+        assert_eq!((rate("1K"), rate("1.5M")), (Ok(1024), Ok(3 << 19)));
+        assert!(rate("1023").is_err() && rate("0").is_err() && rate("fast").is_err());
     }
 
     #[test]

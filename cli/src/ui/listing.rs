@@ -118,6 +118,7 @@ mod tests {
             rdev: 0,
             xattrs: None,
             target: None,
+            mounted: false,
         }
     }
 

@@ -55,13 +55,17 @@ fn transferred(ended: &Ended<'_>, telling: &Telling) -> String {
         }
     }
     let renamed = if summary.files > 0 { summary.renamed } else { 0 };
-    // What a move removes has only changed its place.
-    let removed = if telling.verb == Verb::Mirror { summary.removed } else { 0 };
+    let removed = match (telling.verb, telling.dry_run) {
+        (Verb::Move, false) => "removed from the source",
+        (Verb::Move, true) => "would be removed from the source",
+        (_, false) => "removed",
+        (_, true) => "would be removed",
+    };
     line + &parts(&[
         (renamed, "renamed"),
         (summary.same, "unchanged"),
         (summary.repaired, "metadata repaired"),
-        (removed, if telling.dry_run { "would be removed" } else { "removed" }),
+        (summary.removed, removed),
         (summary.failed, "failed"),
     ])
 }
@@ -175,6 +179,7 @@ mod tests {
             verb,
             engine: "",
             unmatched: &[],
+            notes: &[],
             elapsed: Duration::from_millis(2100),
         };
         let telling = Telling {

@@ -13,6 +13,7 @@ fn every_shell_gets_a_script_that_knows_the_verbs() {
         let run = sandbox.blit(&["completions", shell]).code(0);
         assert!(run.stdout.contains("mirror") && run.stdout.contains("max-delete"), "{shell}");
         assert_eq!(run.stderr, "");
+        assert!(!run.stdout.contains("ludicrous"), "{shell}");
     }
     sandbox.blit(&["completions", "dos"]).code(2);
 }

@@ -3,7 +3,10 @@
 mod clashes;
 mod ends;
 mod fidelity;
+mod links;
 mod output;
 mod paths;
 mod random;
 mod rights;
+mod together;
+mod writing;

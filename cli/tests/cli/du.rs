@@ -60,7 +60,14 @@ on_every_engine! {
             run.stdout.lines().skip(1).filter_map(|line| Some(line.rsplit_once("  ")?.1)).collect();
         assert_eq!(paths, ["d/e", "d/empty", "d/a"], "{run:?}");
         assert!(run.stdout.starts_with("    SIZE") || run.stdout.contains("SIZE  "), "{run:?}");
-        let value = object(&sandbox.blit(&["du", "--json", "none", "d"]).code(2));
-        assert_eq!(rows(&value, "path"), ["none"; 1]);
+        let value = object(&sandbox.blit(&["du", "--json", "none", "d"]).code(1));
+        assert_eq!(rows(&value, "path"), ["d"; 1]);
+    }
+
+    fn a_missing_path_fails_alone(sandbox) {
+        make_work(sandbox);
+        let run = sandbox.blit(&["du", "none", "d"]).code(1).says("error: open none: no such file");
+        assert!(run.stdout.contains(" d"), "{run:?}");
+        sandbox.blit(&["du", "none"]).code(1);
     }
 }

@@ -87,3 +87,14 @@ fn help_that_cannot_be_written_is_an_error_without_a_panic() {
 fn the_top_help_tells_what_the_verbs_help_tells() {
     assert!(said(&["--help"]).stdout.contains("Copies what is missing or different"));
 }
+
+#[test]
+fn whoever_reads_help_may_stop_when_it_has_seen_enough() {
+    let sandbox = Sandbox::new("auto");
+    for words in [&["--help"][..], &["copy", "--help"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let run = Run::of(sandbox.command(words).stdout(writer)).code(0);
+        assert_eq!(run.stderr, "");
+    }
+}

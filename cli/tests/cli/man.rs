@@ -21,6 +21,7 @@ fn every_verb_has_a_page() {
         count += 1;
     }
     assert!(count >= 11, "{help}");
+    assert!(sandbox.read("man/blit-copy.1").contains("\n.SH NOTES\n.nf\nThe trailing slash:"));
     assert!(sandbox.read("man/blit-mirror.1").contains("max\\-delete"));
 }
 

@@ -189,4 +189,35 @@ on_every_engine! {
         }
         assert_eq!(sandbox.read("src/a"), "x");
     }
+
+    fn a_directory_gets_a_new_name_by_one_rename_when_its_contents_are_moved(sandbox) {
+        sandbox.make(&[file("d/a/f", "x").time(5, 5), file("d/g", "y"), link("l", "d")]);
+        let before = sandbox.path("d/a").metadata().expect("there").ino();
+        let dry = sandbox.blit(&["move", "-n", "-i", "d/", "new"]).code(0);
+        let run = sandbox.blit(&["move", "-i", "d/", "new"]).code(0);
+        assert_eq!(dry.changes(), run.changes());
+        assert!(run.stdout.contains("1 entry by renaming"), "{run:?}");
+        assert_eq!(sandbox.path("new/a").metadata().expect("moved").ino(), before);
+        assert!(!sandbox.exists("d"));
+        // Through a link only the contents are meant; the link stays.
+        sandbox.make(&[file("d/a", "x")]);
+        sandbox.blit(&["move", "l/", "other"]).code(0);
+        assert!(sandbox.exists("l") && sandbox.exists("other/a"));
+    }
+
+    fn whoever_expects_a_rename_is_told_how_to_get_it(sandbox) {
+        sandbox.make(&[file("d/f", "x"), file("e/f", "x"), file("single", "x")]);
+        let run = sandbox.blit(&["move", "d", "new"]).code(0);
+        let run = run.says("note: the new directory new holds d; to give d the name new: blit move d/ new");
+        assert!(sandbox.exists("new/d/f"), "{run:?}");
+        for args in [["move", "e", "new"], ["move", "single", "renamed"]] {
+            assert!(!sandbox.blit(&args).code(0).stderr.contains("note:"));
+        }
+    }
+
+    fn what_leaves_the_source_is_told(sandbox) {
+        sandbox.make(&[file("src/a", "x"), file("src/b.tmp", "x")]);
+        let run = sandbox.blit(&["move", "--exclude", "*.tmp", "src/", "dst"]).code(0);
+        assert!(run.stdout.contains("moved 1 file") && run.stdout.contains("; 1 removed from the source"), "{run:?}");
+    }
 }

@@ -92,6 +92,24 @@ on_every_engine! {
         assert!(log.lines().all(|line| line.len() > 25 && line.as_bytes()[10] == b'T'), "{log}");
     }
 
+    fn the_log_file_begins_with_what_was_typed(sandbox) {
+        sandbox.make(&[file("src/a", "x")]);
+        sandbox.blit(&["copy", "-q", "--log-file", "log", "src/", "odd name\n"]).code(0);
+        let log = sandbox.read("log");
+        let second = log.lines().nth(1).expect("two lines at least");
+        assert!(second.contains(" typed blit copy -q --log-file log src/ 'odd name\\n' in /"), "{log}");
+    }
+
+    fn the_error_that_ends_a_run_is_told_once(sandbox) {
+        sandbox.make(&[file("src/a", "x"), file("src/b", "x")]);
+        let mut command = sandbox.command(&["copy", "src/", "/dev/full/x"]);
+        let run = Run::of(&mut command);
+        let lines: Vec<&str> = run.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+        let mut once = lines.clone();
+        once.dedup();
+        assert!(!lines.is_empty() && lines == once, "{run:?}");
+    }
+
     fn a_log_that_cannot_be_written_is_an_error(sandbox) {
         make_work(sandbox);
         sandbox.blit(&["copy", "--log-file", "none/log", "src/", "fresh"]).code(2).says("open log file none/log");

@@ -139,6 +139,23 @@ on_every_engine! {
         assert!(mount.path("b").exists());
     }
 
+    fn privileged_what_a_bind_mount_shows_is_not_removed(sandbox) {
+        if !sandbox.can(Capability::Mount) {
+            return;
+        }
+        sandbox.make(&[file("kept/f", "x"), file("dst/extra/g", "x"), file("src/a", "x")]);
+        let bound = Mount::bind(sandbox, "kept", "dst/extra/shown");
+        let says = "shown: something is mounted there; it stays";
+        sandbox.blit(&["mirror", "--yes", "src/", "dst"]).code(1).says(says);
+        assert!(sandbox.exists("kept/f") && !sandbox.exists("dst/extra/g"));
+        sandbox.blit(&["rm", "--yes", "-r", "dst"]).code(1).says(says);
+        sandbox.blit(&["rm", "--yes", "-r", "dst/extra/shown"]).code(2).says("root of a file system");
+        assert!(sandbox.exists("kept/f"));
+        drop(bound);
+        sandbox.blit(&["rm", "--yes", "-r", "dst"]).code(0);
+        assert!(sandbox.exists("kept/f") && !sandbox.exists("dst"));
+    }
+
     fn privileged_a_full_disk_ends_a_move_and_loses_nothing(sandbox) {
         if !sandbox.can(Capability::Mount) {
             return;

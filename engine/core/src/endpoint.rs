@@ -64,10 +64,11 @@ impl Endpoint {
             return remote(bytes, host, Some(port), below).map(Self::Remote);
         }
         if host.starts_with(b"[") || !exists(text) {
-            return Err(usage(
-                bytes,
-                "a remote path is host:/module/path or host:port:/module/path; a local file of this name is ./NAME",
-            ));
+            let why = format!(
+                "a remote path is host:/module/path or host:port:/module/path; a local file of this name is ./{}",
+                crate::path::Escaped(bytes)
+            );
+            return Err(Error::because(ErrorKind::Usage, "read the path", bytes, why));
         }
         Ok(Self::Local(Local::new(text.to_owned())))
     }
@@ -132,7 +133,7 @@ fn remote(text: &[u8], host: &[u8], port: Option<u16>, below: &[u8]) -> Result<R
 }
 
 fn usage(text: &[u8], why: &str) -> Error {
-    Error::because(ErrorKind::Usage, "endpoint", text, why)
+    Error::because(ErrorKind::Usage, "read the path", text, why)
 }
 
 #[cfg(test)]

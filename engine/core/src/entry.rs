@@ -121,6 +121,8 @@ pub struct Meta {
     pub xattrs: Option<Xattrs>,
     /// The target of a symbolic link.
     pub target: Option<Box<[u8]>>,
+    /// It is where something is mounted, the same file system a second time included; false where that is not known.
+    pub mounted: bool,
 }
 
 impl Meta {

@@ -7,6 +7,7 @@ use std::sync::mpsc::Sender;
 
 use crate::error::Error;
 use crate::frame::Frame;
+use crate::pace::Pace;
 use crate::task::{Output, TaskId};
 
 /// Something that happened to a session.
@@ -61,6 +62,7 @@ pub struct Control {
     cancelled: AtomicBool,
     /// Raised from outside, by a signal for instance.
     stop: Option<Arc<AtomicBool>>,
+    pace: Option<Pace>,
     files: AtomicU64,
     bytes: AtomicU64,
     files_known: AtomicU64,
@@ -87,6 +89,18 @@ impl Control {
     /// Counters of a run that also ends when `stop` is raised.
     pub fn stopped_by(stop: Arc<AtomicBool>) -> Self {
         Self { stop: Some(stop), ..Self::default() }
+    }
+
+    /// The same, with a bound on the bytes per second, where there is one.
+    #[must_use]
+    pub fn paced(mut self, bytes_per_sec: Option<u64>) -> Self {
+        self.pace = bytes_per_sec.map(Pace::new);
+        self
+    }
+
+    /// How fast bytes may be moved, where that is bounded.
+    pub fn pace(&self) -> Option<&Pace> {
+        self.pace.as_ref()
     }
 
     /// Asks all tasks to end at their next check. What was published stays.

@@ -309,6 +309,7 @@ mod tests {
             rdev: 0,
             xattrs: None,
             target: None,
+            mounted: false,
         };
         Entry { name: Name::new(&b"a"[..]).expect("valid"), meta }
     }

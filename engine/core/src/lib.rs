@@ -10,6 +10,7 @@ pub mod event;
 pub mod filter;
 pub mod frame;
 pub mod link;
+pub mod pace;
 pub mod path;
 pub mod session;
 pub mod sim;

@@ -56,8 +56,8 @@ pub struct Session {
 enum Role {
     Source(Box<Source>),
     Destination(Box<Destination>),
-    Removal(Removal),
-    Viewer(Viewer),
+    Removal(Box<Removal>),
+    Viewer(Box<Viewer>),
 }
 
 impl Session {
@@ -78,12 +78,12 @@ impl Session {
 
     /// The only role of a removal: the `entries` go, each a name in a directory, with all that is below them.
     pub fn removal(entries: Vec<(Dir, Name)>, spec: &TransferSpec, limits: Limits) -> Self {
-        Self { role: Role::Removal(Removal::new(entries, spec, limits)) }
+        Self { role: Role::Removal(Box::new(Removal::new(entries, spec, limits))) }
     }
 
     /// The role that looks at what a source lists, and does nothing with it.
     pub fn viewer() -> Self {
-        Self { role: Role::Viewer(Viewer::default()) }
+        Self { role: Role::Viewer(Box::default()) }
     }
 
     /// Begins.

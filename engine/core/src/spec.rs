@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::entry::FileId;
 use crate::filter::Filter;
 use crate::path::{Name, RelPath};
 use crate::task::{Dir, Root};
@@ -139,6 +140,35 @@ pub struct Deletion {
     pub entries_max: Option<u64>,
 }
 
+/// A directory that is laid out as the destination is, on the same file system.
+#[derive(Clone, Debug)]
+pub struct Counterpart {
+    /// The directory.
+    pub root: Arc<Root>,
+    /// Which one it is: a backup directory is never removed itself.
+    pub id: FileId,
+    /// The way of the destination directory, which stands for this one.
+    pub base: RelPath,
+}
+
+impl Counterpart {
+    /// What stands in it for the directory `dir` of the destination.
+    pub fn place_of(&self, dir: &Dir) -> Dir {
+        let below = dir.path.as_bytes().strip_prefix(self.base.as_bytes()).unwrap_or_default();
+        let below = below.strip_prefix(b"/").unwrap_or(below);
+        Dir::new(&self.root, RelPath::new(below).unwrap_or_else(|_| RelPath::root()))
+    }
+}
+
+/// Where links that are followed must not lead: into the destination, which would be copied into itself without end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Follow {
+    /// A directory that exists.
+    pub dir: FileId,
+    /// What in it is meant; the directory itself where there is none.
+    pub name: Option<Name>,
+}
+
 /// A transfer as both roles see it.
 #[derive(Clone, Debug)]
 pub struct TransferSpec {
@@ -150,6 +180,8 @@ pub struct TransferSpec {
     pub reflink: Reflink,
     /// Whether each file is made durable before it counts.
     pub fsync: bool,
+    /// Whether files are overwritten where they stand instead of replaced.
+    pub in_place: bool,
     /// Only tell what would be done.
     pub dry_run: bool,
     /// Report each change, not only counts.
@@ -164,6 +196,12 @@ pub struct TransferSpec {
     pub recursive: bool,
     /// Directories on another file system than their source are left empty.
     pub one_file_system: bool,
+    /// Where what is replaced or removed is kept.
+    pub backup: Option<Counterpart>,
+    /// Files that are as they are there become further names of those.
+    pub reference: Option<Counterpart>,
+    /// Links in the source are followed, which its roots must be made for. Only for sources that this process reads.
+    pub follow: Option<Follow>,
     /// Which entries exist for this transfer; all where there is none.
     pub filter: Option<Arc<Filter>>,
 }
@@ -176,6 +214,7 @@ impl TransferSpec {
             preserve: Preserve::ALL,
             reflink: Reflink::Auto,
             fsync: false,
+            in_place: false,
             dry_run: false,
             itemise: false,
             equality: Equality::default(),
@@ -183,6 +222,9 @@ impl TransferSpec {
             deletion: Deletion::default(),
             recursive: true,
             one_file_system: false,
+            backup: None,
+            reference: None,
+            follow: None,
             filter: None,
         }
     }

@@ -1,45 +1,22 @@
 //! What a session asks of an engine. Each task is a batch, so that nothing crosses the seam per chunk.
 //! It must not know how a task is executed.
 
+mod root;
+
 use std::any::Any;
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::entry::{Changes, Entry, FileId, Meta};
 use crate::error::Error;
 use crate::path::{Name, RelPath};
 use crate::spec::{Preserve, Reflink};
 
+pub use root::Root;
+
 /// Names one task of one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(pub u64);
-
-/// A directory that everything of a transfer is below. Engines open it once, following links in the path as the user
-/// gave it, and keep what they opened in `held`; below it nothing is ever followed.
-pub struct Root {
-    path: PathBuf,
-    /// The engine's own: what it holds open for this root.
-    pub held: OnceLock<Box<dyn Any + Send + Sync>>,
-}
-
-impl Root {
-    /// A root that is opened when first needed.
-    pub fn new(path: impl Into<PathBuf>) -> Arc<Self> {
-        Arc::new(Self { path: path.into(), held: OnceLock::new() })
-    }
-
-    /// The path as the user gave it.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl fmt::Debug for Root {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Root").field(&self.path).finish()
-    }
-}
 
 /// Something an engine holds open between tasks: a staged directory, the position in a listing. Dropping it closes it; a
 /// staged directory that was not published is removed then.
@@ -243,7 +220,7 @@ pub enum Over {
 }
 
 /// How entries are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Manner {
     /// Which metadata are kept.
     pub preserve: Preserve,
@@ -251,6 +228,13 @@ pub struct Manner {
     pub reflink: Reflink,
     /// Whether it is durable before it counts.
     pub fsync: bool,
+    /// Whether a regular file with one name is overwritten where another would replace it: it stays the same inode, and
+    /// whoever looks meanwhile, or after a crash, sees a mixture.
+    pub in_place: bool,
+    /// What is replaced is kept in this directory of the same file system, which is made where it does not exist: as
+    /// another name of the same inode where that can be, so that nothing is missing meanwhile; a directory is moved. Under
+    /// its name, or with the first of `~1`, `~2` and so on after it that is free.
+    pub aside: Option<Dir>,
 }
 
 /// Create, link, publish or repair entries of one directory, in the given order.
@@ -315,6 +299,15 @@ pub enum Step {
         /// What stands there now.
         over: Over,
     },
+    /// Make the file `name` of another directory of the same file system known under its name here too.
+    Share {
+        /// The directory that holds it.
+        from: Dir,
+        /// Its name there and here.
+        name: Name,
+        /// What stands there now.
+        over: Over,
+    },
     /// Set metadata of an entry that is not a directory; the content stays.
     Repair {
         /// The entry as it is to be.
@@ -345,13 +338,15 @@ pub struct Remove {
 }
 
 /// What a removal may take.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Removal {
     /// Files and empty directories.
     Single,
     /// The non-directories among these entries that are as they are here; any other fails with `Changed`. Of an inode
     /// with several names, only what a change of its content would change is compared.
     Unchanged(Page),
+    /// Empty directories; anything else is moved into this directory, as [`Manner::aside`] says.
+    Aside(Dir),
     /// Directories with all that is below them.
     Tree,
     /// What a killed run has left: a tree. What a running process still holds the lock of is passed over.

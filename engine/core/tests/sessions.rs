@@ -6,10 +6,14 @@
 mod world;
 
 use blit_core::ErrorKind;
-use blit_core::entry::Kind;
-use blit_core::sim::{Attributes, Disk, Faults, FsOptions, SimOptions, Snapshot, differences};
-use blit_core::spec::{Deletion, Equality, Preserve, TransferSpec, Verb};
+use blit_core::entry::{FileId, Kind};
+use blit_core::path::{Escaped, RelPath};
+use blit_core::sim::{
+    Attributes, Disk, Faults, FsOptions, SimOptions, Snapshot, User, differences,
+};
+use blit_core::spec::{Counterpart, Deletion, Equality, Follow, Preserve, TransferSpec, Verb};
 use blit_core::summary::Action;
+use blit_core::task::Root;
 use world::{Dice, Ended, copy, counterpart, spec, world};
 
 /// Runs `test` for each seed below `count` and names the seed that fails.
@@ -422,4 +426,98 @@ fn a_mirror_removes_nothing_where_an_entry_could_not_be_transferred() {
     assert_eq!(disk.read("/dst/src/old-name").as_deref(), Some(&b"content"[..]));
     assert_done(&copy(&disk, 2, SimOptions::default(), spec(Verb::Mirror)));
     assert_eq!(disk.read("/dst/src/old-name"), None);
+}
+
+#[test]
+fn what_a_mirror_replaces_or_removes_is_kept() {
+    seeds(1000, |seed| {
+        let disk = with_extras(seed);
+        disk.file("/src/never-empty", "");
+        disk.dir("/kept");
+        disk.file("/kept/src/n0", "an earlier backup");
+        let before = disk.snapshot("/dst");
+        let root = Root::new("/kept");
+        let backup = Counterpart { root, id: FileId::default(), base: RelPath::root() };
+        let spec = TransferSpec { backup: Some(backup), ..spec(Verb::Mirror) };
+        let ended = copy(&disk, seed, SimOptions::default(), spec);
+        assert_done(&ended);
+        let lines = differences(&disk.snapshot("/src"), &disk.snapshot("/dst/src"));
+        assert!(lines.is_empty(), "{}", lines.join("\n"));
+        assert_eq!(disk.read("/kept/src/n0").as_deref(), Some(&b"an earlier backup"[..]));
+        let (after, kept) = (disk.snapshot("/dst"), disk.snapshot("/kept"));
+        for (path, seen) in before.iter().filter(|(_, seen)| seen.kind == Kind::File) {
+            let stands = after.get(path).is_some_and(|now| now.content == seen.content);
+            // Names alone do not tell: what was there before may have got a number.
+            let is_kept = kept.values().any(|kept| kept.content == seen.content);
+            assert!(stands || is_kept, "{} is lost", Escaped(path));
+        }
+    });
+}
+
+#[test]
+fn a_copy_beside_an_earlier_one_is_equal_and_leaves_that_as_it_was() {
+    seeds(1000, |seed| {
+        let disk = world(&mut Dice::new(seed), false);
+        disk.rename("/dst", "/old");
+        let before = disk.snapshot("/old");
+        let root = Root::new("/old");
+        let reference = Counterpart { root, id: FileId::default(), base: RelPath::root() };
+        let spec = TransferSpec { reference: Some(reference), ..spec(Verb::Copy) };
+        let faults =
+            Faults { place_denied: if seed % 2 == 0 { 0 } else { 20 }, ..Faults::default() };
+        let options = SimOptions { faults, ..SimOptions::default() };
+        let ended = copy(&disk, seed, options, spec);
+        assert!(differences(&before, &disk.snapshot("/old")).is_empty());
+        if seed % 2 == 0 {
+            assert_done(&ended);
+            assert_equal(&disk);
+        }
+    });
+}
+
+#[test]
+fn links_that_are_followed_end_even_where_they_lead_in_circles() {
+    let spec = || TransferSpec { follow: Some(Follow::default()), ..spec(Verb::Copy) };
+    seeds(500, |seed| {
+        let dice = &mut Dice::new(seed);
+        let disk = Disk::new(User { uid: 0, groups: vec![0], privileged: true });
+        let dirs = ["/src", "/src/a", "/src/a/b", "/src/c", "/out", "/out/d"];
+        for dir in dirs {
+            disk.file(format!("{dir}/file"), dir);
+        }
+        for number in 0..dice.below(5) {
+            let target = *dice.pick(&dirs[1..]);
+            disk.symlink(format!("{}/l{number}", dice.pick(&dirs)), target);
+        }
+        disk.symlink("/src/up", "..");
+        disk.symlink("/src/there", "/dst");
+        if seed.is_multiple_of(2) {
+            disk.dir("/dst");
+        }
+        for _ in 0..2 {
+            let ended = copy(&disk, seed, SimOptions::default(), spec());
+            assert!(ended.error.is_none(), "{:?}", ended.error);
+            assert!(ended.summary.failed >= 2, "{:?}", ended.summary.failures);
+        }
+        let made = disk.snapshot("/dst");
+        assert!(made.values().all(|seen| seen.kind != Kind::Symlink), "{made:?}");
+        assert_eq!(disk.read("/dst/src/up/out/d/file").as_deref(), Some(&b"/out/d"[..]));
+    });
+}
+
+#[test]
+fn what_a_directory_shows_of_its_own_file_system_a_second_time_stays() {
+    seeds(300, |seed| {
+        let disk = with_extras(seed);
+        disk.file("/src/never-empty", "");
+        let removed = !seed.is_multiple_of(3);
+        let at = if removed { "/dst/src/gone/shown" } else { "/dst/src/shown" };
+        disk.bind(at);
+        disk.file(at.to_owned() + "/kept", "x");
+        let ended = copy(&disk, seed, SimOptions::default(), spec(Verb::Mirror));
+        assert!(ended.error.is_none(), "{:?}", ended.error);
+        assert_eq!(disk.read(at.to_owned() + "/kept").as_deref(), Some(&b"x"[..]));
+        let told = ended.summary.failures.iter().any(|error| error.to_string().contains("mounted"));
+        assert!(told && ended.summary.failed == 1, "{:?}", ended.summary.failures);
+    });
 }

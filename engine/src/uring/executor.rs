@@ -24,12 +24,23 @@ pub(super) fn prepare() {
 /// Makes an executor in this thread, says so through `made`, and runs `work` to its end on it. Where there can be none,
 /// nothing of `work` has run.
 pub(super) fn run(made: impl FnOnce(), work: impl Future<Output = ()>) -> Result<(), Refusal> {
+    require_thread()?;
     let executor = LocalExecutorBuilder::new(Placement::Unbound)
         .io_memory(IO_MEMORY_BYTES)
         .make()
         .map_err(|error| Refusal { step: "executor", why: error.to_string() })?;
     made();
     executor.run(work);
+    Ok(())
+}
+
+/// An executor starts a thread of its own and panics where the system gives none, so that is tried first: with more room
+/// than it needs, since others may be starting theirs.
+fn require_thread() -> Result<(), Refusal> {
+    let started = thread::Builder::new().stack_size(THREAD_STACK_BYTES).spawn(|| {});
+    let started = started.map_err(|error| Refusal { step: "thread", why: error.to_string() })?;
+    // It does nothing that could panic.
+    drop(started.join());
     Ok(())
 }
 
@@ -54,3 +65,5 @@ impl Wake for Unpark {
 /// Memory that glommio registers for its own reads, on three rings an executor. Its default of 10 MiB would exceed the
 /// usual `RLIMIT_MEMLOCK` of 8 MiB with the first executor; this is its minimum.
 pub(super) const IO_MEMORY_BYTES: usize = 64 << 10;
+/// Address space for a trial thread: the stacks of several.
+const THREAD_STACK_BYTES: usize = 16 << 20;

@@ -123,6 +123,43 @@ pub(crate) fn copy_over_an_entry_keeps_one_name_of_two(rig: &Rig) {
     assert_eq!(rig.read("dst/twin").as_deref(), Some(&b"old"[..]));
 }
 
+pub(crate) fn copy_in_place_keeps_the_inode_unless_it_has_other_names(rig: &Rig) {
+    three_files(rig);
+    rig.write("dst/a", "old and longer");
+    rig.write("dst/b", "old");
+    let of = Arc::new(crate::rig::way_of(b"b"));
+    rig.arrange(rig.dst(), vec![Step::Link { name: name_of("twin"), of, over: Over::Nothing }]);
+    let id = |name: &str| rig.see(&rig.dst(), name).map(|meta| meta.id);
+    let before = [id("a"), id("b")];
+    let mut copy = copy_of(rig, rig.dst(), CopyInto::Existing, Over::Entry);
+    copy.manner = Manner { in_place: true, ..MANNER };
+    let source = rig.page(&rig.src());
+    let copied = rig.copy(copy);
+    assert_eq!((copied.files, copied.failures.len()), (3, 0), "{copied:?}");
+    assert_eq!(rig.read("dst/a").as_deref(), Some(&b"1234"[..]));
+    assert_eq!(rig.read("dst/b").as_deref(), Some(&b"second"[..]));
+    assert_eq!(rig.read("dst/twin").as_deref(), Some(&b"old"[..]));
+    assert_eq!(id("a"), before[0], "the same inode");
+    assert_ne!(id("b"), before[1], "its other name keeps what it had");
+    let kept = rig.see(&rig.dst(), "a").expect("there");
+    assert_eq!((kept.mode, kept.mtime), (source[0].meta.mode, source[0].meta.mtime));
+    rig.assert_names("dst", &["a", "b", "empty", "twin"]);
+}
+
+pub(crate) fn copy_keeps_what_it_replaces_where_it_is_told_to(rig: &Rig) {
+    three_files(rig);
+    for round in 0..2 {
+        rig.write("dst/a", format!("old {round}"));
+        let mut copy = copy_of(rig, rig.dst(), CopyInto::Existing, Over::Entry);
+        copy.manner = Manner { aside: Some(rig.dir("dst", "kept/below")), ..MANNER };
+        assert_eq!(rig.copy(copy).failures.len(), 0);
+    }
+    assert_eq!(rig.read("dst/a").as_deref(), Some(&b"1234"[..]));
+    rig.assert_names("dst/kept/below", &["a", "a~1", "b", "empty"]);
+    assert_eq!(rig.read("dst/kept/below/a").as_deref(), Some(&b"old 0"[..]));
+    assert_eq!(rig.read("dst/kept/below/a~1").as_deref(), Some(&b"old 1"[..]));
+}
+
 pub(crate) fn copy_over_an_entry_never_replaces_a_directory(rig: &Rig) {
     three_files(rig);
     rig.mkdir("dst/a");

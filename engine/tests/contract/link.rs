@@ -27,6 +27,25 @@ pub(crate) fn a_link_over_nothing_keeps_what_came_meanwhile(rig: &Rig) {
     assert_eq!(rig.read("dst/name").as_deref(), Some(&b"came first"[..]));
 }
 
+pub(crate) fn a_shared_file_has_a_name_in_both_directories(rig: &Rig) {
+    rig.write_empty("src", &["new", "over", "last"]);
+    rig.write("dst/over", "old");
+    let share = |name: &str, over| Step::Share { from: rig.src(), name: name_of(name), over };
+    let steps = vec![
+        share("new", Over::Nothing),
+        share("over", Over::Entry),
+        share("gone", Over::Nothing),
+        share("last", Over::Nothing),
+    ];
+    let placed = rig.place(rig.dst(), steps);
+    assert_eq!(placed.failures.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [2]);
+    for name in ["new", "over", "last"] {
+        let [here, there] = [rig.dst(), rig.src()].map(|dir| rig.see(&dir, name));
+        assert_eq!(here.map(|meta| meta.id), there.map(|meta| meta.id), "{name}");
+    }
+    rig.assert_names("dst", &["last", "new", "over"]);
+}
+
 pub(crate) fn a_link_replaces_a_file(rig: &Rig) {
     rig.write("dst/file", "content");
     rig.write("dst/name", "old");

@@ -273,6 +273,31 @@ pub(crate) fn attributes_are_read_only_when_asked_for(rig: &Rig) {
     }
 }
 
+pub(crate) fn links_are_listed_and_copied_as_what_they_lead_to_where_they_are_followed(rig: &Rig) {
+    rig.mkdir("dst/kept");
+    rig.write("dst/kept/file", "far");
+    rig.mkdir("src/in");
+    rig.symlink(rig.dir("src", "in"), "dir", b"../../dst/kept");
+    rig.symlink(rig.dir("src", "in"), "file", b"dir/file");
+    rig.symlink(rig.dir("src", "in"), "none", b"nowhere");
+    let listed = rig.list(rig.following("src", "in"), all());
+    let mut kinds: Vec<(Name, Kind)> =
+        listed.entries.into_iter().map(|entry| (entry.name, entry.meta.kind)).collect();
+    kinds.sort_by(|one, other| one.0.cmp(&other.0));
+    assert_eq!(kinds, [(name_of("dir"), Kind::Dir), (name_of("file"), Kind::File)]);
+    assert_eq!(listed.failures.len(), 1);
+    assert!(listed.failures[0].path.ends_with(b"in/none"), "{:?}", listed.failures);
+    let from = rig.following("src", "in/dir");
+    let page = rig.page(&from);
+    let hash = Task::Hash(Hash { dir: from.clone(), names: vec![name_of("file")] });
+    assert!(matches!(rig.run_one(hash), Ok(blit_core::task::Output::Hashed(_))));
+    let picks = vec![blit_core::task::Pick { index: 0, over: Over::Nothing }];
+    let to = rig.dir("dst", "new");
+    let copy = Copy { from, to, into: NEW, page, picks, source_name: None, manner: MANNER };
+    assert_eq!(rig.copy(copy).files, 1);
+    assert_eq!(rig.read("dst/new/file").as_deref(), Some(&b"far"[..]));
+}
+
 /// Names that only a careless engine cannot hold, sorted.
 pub(crate) fn odd_names() -> Vec<Name> {
     let long = [b'n'; 255];

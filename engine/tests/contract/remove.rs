@@ -35,6 +35,20 @@ pub(crate) fn single_keeps_full_directories(rig: &Rig) {
     rig.assert_names("dst/full", &["inner"]);
 }
 
+pub(crate) fn aside_keeps_files_and_removes_empty_directories(rig: &Rig) {
+    rig.write("dst/file", "kept");
+    rig.mkdir("dst/empty");
+    rig.mkdir("dst/full/inner");
+    rig.symlink(rig.dst(), "link", b"file");
+    let aside = Removal::Aside(rig.dir("src", "a/b"));
+    let removed = rig.remove(rig.dst(), &["file", "empty", "full", "link", "gone"], aside);
+    assert_eq!(removed.dirs, 1);
+    assert_eq!(removed.failures.len(), 1, "{removed:?}");
+    rig.assert_names("dst", &["full"]);
+    rig.assert_names("src/a/b", &["file", "link"]);
+    assert_eq!(rig.read("src/a/b/file").as_deref(), Some(&b"kept"[..]));
+}
+
 pub(crate) fn tree_removes_all_and_follows_nothing(rig: &Rig) {
     rig.write("src/kept", "kept");
     for deep in ["dst/tree/a/b/c", "dst/tree/d"] {
@@ -164,7 +178,8 @@ pub(crate) fn a_removal_cut_short_tells_what_it_removed(rig: &Rig) {
         });
         let left = rig.names("dst").len() as u64;
         let Ok(Output::Removed(removed)) = result else { panic!("{result:?}") };
-        let whole = if removal == Removal::Tree { removed.dirs } else { removed.files };
+        let is_tree = matches!(removal, Removal::Tree);
+        let whole = if is_tree { removed.dirs } else { removed.files };
         assert_eq!(whole + left, 400, "{removed:?}");
         let told: Vec<ErrorKind> = removed.failures.iter().map(|error| error.kind).collect();
         // Who cancels may come too late.

@@ -27,8 +27,13 @@ use tempfile::TempDir;
 use crate::apart::Apart;
 
 /// How everything is written where a test does not say otherwise.
-pub(crate) const MANNER: Manner =
-    Manner { preserve: Preserve::ALL, reflink: Reflink::Auto, fsync: false };
+pub(crate) const MANNER: Manner = Manner {
+    preserve: Preserve::ALL,
+    reflink: Reflink::Auto,
+    fsync: false,
+    in_place: false,
+    aside: None,
+};
 
 /// A directory that is made for one copy where nothing is.
 pub(crate) const NEW: CopyInto = CopyInto::New(Over::Nothing);
@@ -113,6 +118,12 @@ impl Rig {
             Floor::Sim(..) => PathBuf::from("/top"),
         };
         Dir::new(&Root::new(top.join(root)), way_of(way.as_bytes()))
+    }
+
+    /// The directory `way` below `root`, below which links are followed.
+    pub(crate) fn following(&self, root: &str, way: &str) -> Dir {
+        let dir = self.dir(root, way);
+        Dir { root: Root::following(dir.root.path()), ..dir }
     }
 
     pub(crate) fn src(&self) -> Dir {
@@ -419,6 +430,7 @@ impl Rig {
             rdev: 0,
             xattrs: None,
             target: None,
+            mounted: false,
         };
         Entry { name: name_of(name), meta }
     }

@@ -27,7 +27,8 @@ pub use data::{
     will_need, write_at,
 };
 pub use meta::{
-    STATX_WANTED, file_system, meta_of, set_mode, set_owner, set_times, stat, stat_at, time_step_ns,
+    STATX_WANTED, file_system, makes_contents_up, meta_of, set_mode, set_owner, set_times, stat,
+    stat_at, time_step_ns,
 };
 pub use mount::canonical_place;
 pub use names::{
@@ -137,13 +138,7 @@ pub fn open_parent(dir: &OpenDir, access: Access) -> io::Result<OpenDir> {
 /// Those of `openat(2)`.
 pub fn open_file(dir: &OpenDir, name: &Name, quiet: bool) -> io::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    if quiet {
-        match openat(dir, name.as_bytes(), flags | OFlag::O_NOATIME, Mode::empty()) {
-            Err(Errno::EPERM) => {}
-            other => return Ok(File::from(other?)),
-        }
-    }
-    Ok(File::from(openat(dir, name.as_bytes(), flags, Mode::empty())?))
+    open_content(dir, name, flags, quiet)
 }
 
 /// Opens the entry `name` of any type, a link itself, for its metadata.
@@ -153,6 +148,52 @@ pub fn open_file(dir: &OpenDir, name: &Name, quiet: bool) -> io::Result<File> {
 pub fn open_entry(dir: &OpenDir, name: &Name) -> io::Result<OpenEntry> {
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     Ok(OpenEntry(openat(dir, name.as_bytes(), flags, Mode::empty())?))
+}
+
+/// Opens the regular file `name` for writing, as it is. What else may have taken its place is opened without waiting and
+/// must be examined before it is written.
+///
+/// # Errors
+/// Those of `openat(2)`.
+pub fn open_to_write(dir: &OpenDir, name: &Name) -> io::Result<File> {
+    let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    Ok(File::from(openat(dir, name.as_bytes(), flags, Mode::empty())?))
+}
+
+/// Opens the directory `path` below `base`, wherever links in it lead.
+///
+/// # Errors
+/// Those of `openat(2)`.
+pub fn follow_dir(base: &OpenDir, path: &[u8], access: Access) -> io::Result<OpenDir> {
+    let path = if path.is_empty() { b"." } else { path };
+    Ok(OpenDir(openat(base, path, flags_of(access), Mode::empty())?))
+}
+
+/// Opens what the entry `name` leads to, for its metadata.
+///
+/// # Errors
+/// Those of `openat(2)`.
+pub fn follow_entry(dir: &OpenDir, name: &Name) -> io::Result<OpenEntry> {
+    let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+    Ok(OpenEntry(openat(dir, name.as_bytes(), flags, Mode::empty())?))
+}
+
+/// As [`open_file`], of what the entry `name` leads to.
+///
+/// # Errors
+/// Those of `openat(2)`.
+pub fn follow_file(dir: &OpenDir, name: &Name, quiet: bool) -> io::Result<File> {
+    open_content(dir, name, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, quiet)
+}
+
+fn open_content(dir: &OpenDir, name: &Name, flags: OFlag, quiet: bool) -> io::Result<File> {
+    if quiet {
+        match openat(dir, name.as_bytes(), flags | OFlag::O_NOATIME, Mode::empty()) {
+            Err(Errno::EPERM) => {}
+            other => return Ok(File::from(other?)),
+        }
+    }
+    Ok(File::from(openat(dir, name.as_bytes(), flags, Mode::empty())?))
 }
 
 /// Who the process is; asked once.

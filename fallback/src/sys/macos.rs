@@ -42,7 +42,9 @@ pub use data::{
     clone_file, copy_range, is_cached, next_extent, raise_open_files, read_at, sync, try_lock,
     will_need, write_at,
 };
-pub use meta::{file_system, set_mode, set_owner, set_times, stat, stat_at, time_step_ns};
+pub use meta::{
+    file_system, makes_contents_up, set_mode, set_owner, set_times, stat, stat_at, time_step_ns,
+};
 pub use names::{
     Names, create_new, create_unnamed, exchange, link, link_unnamed, make_device, make_dir,
     make_fifo, make_private_dir, make_socket, make_symlink, move_new, move_over, read_link,
@@ -175,6 +177,51 @@ pub fn open_file(dir: &OpenDir, name: &Name, quiet: bool) -> io::Result<File> {
     // There is no way to read without a new access time.
     let _ = quiet;
     Ok(File::from(openat(dir, name.as_bytes(), CONTENT.union(OFlag::O_NOFOLLOW), Mode::empty())?))
+}
+
+/// Opens the regular file `name` for writing, as it is. What else may have taken its place is opened without waiting and
+/// must be examined before it is written.
+///
+/// # Errors
+/// Those of `openat(2)`.
+pub fn open_to_write(dir: &OpenDir, name: &Name) -> io::Result<File> {
+    let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    Ok(File::from(openat(dir, name.as_bytes(), flags, Mode::empty())?))
+}
+
+/// Opens the directory `path` below `base`, wherever links in it lead.
+///
+/// # Errors
+/// Those of `openat(2)`.
+pub fn follow_dir(base: &OpenDir, path: &[u8], access: Access) -> io::Result<OpenDir> {
+    // There is no way to open a directory only to reach names in it.
+    let _ = access;
+    let path = if path.is_empty() { b"." } else { path };
+    let flags = CONTENT.union(OFlag::O_DIRECTORY);
+    Ok(OpenDir(openat(base, path, flags, Mode::empty())?))
+}
+
+/// Opens what the entry `name` leads to, for its metadata.
+///
+/// # Errors
+/// Those of `openat(2)`; `Unsupported` of what would do something when it is opened.
+pub fn follow_entry(dir: &OpenDir, name: &Name) -> io::Result<OpenEntry> {
+    let facts = nix::sys::stat::fstatat(dir, name.as_bytes(), nix::fcntl::AtFlags::empty())?;
+    match facts.st_mode & libc::S_IFMT {
+        libc::S_IFREG | libc::S_IFDIR => {
+            Ok(OpenEntry(Held::Open(openat(dir, name.as_bytes(), CONTENT, Mode::empty())?)))
+        }
+        _ => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+/// As [`open_file`], of what the entry `name` leads to.
+///
+/// # Errors
+/// Those of `openat(2)`.
+pub fn follow_file(dir: &OpenDir, name: &Name, quiet: bool) -> io::Result<File> {
+    let _ = quiet;
+    Ok(File::from(openat(dir, name.as_bytes(), CONTENT, Mode::empty())?))
 }
 
 /// Opens the entry `name` of any type, a link itself, for its metadata.

@@ -50,7 +50,9 @@ pub use data::{
     will_need, write_at,
 };
 pub use link::{make_symlink, read_link};
-pub use meta::{file_system, set_mode, set_owner, set_times, stat, stat_at, time_step_ns};
+pub use meta::{
+    file_system, makes_contents_up, set_mode, set_owner, set_times, stat, stat_at, time_step_ns,
+};
 pub use names::{
     Names, create_new, create_unnamed, exchange, link, link_unnamed, make_device, make_dir,
     make_fifo, make_private_dir, make_socket, move_new, move_over, remove_dir, remove_file,
@@ -209,6 +211,46 @@ pub fn open_file(dir: &OpenDir, name: &Name, quiet: bool) -> io::Result<File> {
         Plain::Opened(handle) => Ok(File::from(handle)),
         Plain::Link => Err(nt::error_of(codes::ERROR_CANT_RESOLVE_FILENAME)),
     }
+}
+
+/// Opens the regular file `name` for writing, as it is.
+///
+/// # Errors
+/// Those of `NtCreateFile`.
+pub fn open_to_write(dir: &OpenDir, name: &Name) -> io::Result<File> {
+    let rights = win::FILE_WRITE_DATA | win::FILE_WRITE_ATTRIBUTES | win::FILE_READ_ATTRIBUTES;
+    let request = Request::existing(rights);
+    match open_plain(dir.handle(), &name::existing(name.as_bytes())?, request)? {
+        Plain::Opened(handle) => Ok(File::from(handle)),
+        Plain::Link => Err(nt::error_of(codes::ERROR_CANT_RESOLVE_FILENAME)),
+    }
+}
+
+/// Links are not followed on this system.
+///
+/// # Errors
+/// `Unsupported`.
+pub fn follow_dir(base: &OpenDir, path: &[u8], access: Access) -> io::Result<OpenDir> {
+    if path.is_empty() {
+        return base.again(access);
+    }
+    open_dir(base, path, access)
+}
+
+/// Links are not followed on this system.
+///
+/// # Errors
+/// `Unsupported`.
+pub fn follow_entry(_dir: &OpenDir, _name: &Name) -> io::Result<OpenEntry> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// As [`open_file`]: links are not followed on this system.
+///
+/// # Errors
+/// Those of `NtCreateFile`.
+pub fn follow_file(dir: &OpenDir, name: &Name, quiet: bool) -> io::Result<File> {
+    open_file(dir, name, quiet)
 }
 
 /// Opens the entry `name` of any type, a link itself, for its metadata.

@@ -216,4 +216,17 @@ on_every_engine! {
             assert_same(sandbox, &sandbox.path("src"), &sandbox.path(&to));
         }
     }
+
+    fn contents_that_are_made_up_arrive_whole(sandbox) {
+        for made_up in ["/proc/version", "/proc/filesystems", "/proc/sys/kernel/ostype"] {
+            let Ok(content) = fs::read(made_up) else {
+                crate::support::sandbox::skip("no /proc here");
+                return;
+            };
+            sandbox.blit(&["copy", made_up, "dst"]).code(0);
+            assert_eq!(fs::read(sandbox.path("dst")).expect("there"), content, "{made_up}");
+            assert!(!content.is_empty());
+            sandbox.blit(&["rm", "--yes", "dst"]).code(0);
+        }
+    }
 }

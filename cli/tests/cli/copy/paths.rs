@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 
 use crate::support::compare::assert_same;
 use crate::support::on_every_engine;
+use crate::support::sandbox::Run;
 use crate::support::tree::{dir, file, link};
 
 on_every_engine! {
@@ -130,5 +131,37 @@ on_every_engine! {
         sandbox.make(&[file("host:a", "x")]);
         sandbox.blit(&["copy", "host:a", "./host:b"]).code(0);
         assert_eq!(sandbox.read("host:b"), "x");
+    }
+
+    fn what_is_wrong_with_a_path_is_said_with_what_helps(sandbox) {
+        sandbox.make(&[dir("src"), link("dangling", "nowhere")]);
+        let run = sandbox.blit(&["copy", "none", "dst"]).code(2).says("hint: check how the path of the source");
+        assert!(!run.stderr.contains("directory that is to hold it"), "{run:?}");
+        sandbox.blit(&["copy", "src", "dangling"]).code(2).says("a link that leads to nothing");
+        assert!(!sandbox.exists("nowhere"));
+        sandbox.blit(&["copy", "host:odd", "dst"]).code(2).says("a local file of this name is ./host:odd");
+    }
+
+    fn a_list_that_is_no_list_is_refused_before_it_fills_the_memory(sandbox) {
+        sandbox.make(&[file("src/a", "x")]);
+        let huge = fs::File::create(sandbox.path("huge")).expect("own directory");
+        huge.set_len(600 << 20).expect("sparse");
+        let run = sandbox.blit(&["copy", "--files-from", "huge", "src/", "dst"]).code(2);
+        run.says("it has more than 512 MiB; give it in parts");
+        sandbox.blit(&["copy", "--filter-file", "huge", "src/", "dst"]).code(2).says("512 MiB");
+    }
+
+    fn little_room_for_threads_is_no_failure(sandbox) {
+        let many: Vec<_> = (0..200).map(|n| file(format!("src/{n}"), "x")).collect();
+        sandbox.make(&many);
+        for kilobytes in ["20000", "40000"] {
+            let script = format!("ulimit -v {kilobytes}; exec \"$@\"");
+            let blit = env!("CARGO_BIN_EXE_blit");
+            let mut command = std::process::Command::new("bash");
+            command.args(["-c", &script, "bash", blit, "copy", "--engine", sandbox.engine(), "src/"]);
+            command.arg(format!("dst{kilobytes}")).current_dir(sandbox.path(""));
+            let run = Run::of(&mut command).code(0);
+            assert!(!run.stderr.contains("internal"), "{run:?}");
+        }
     }
 }

@@ -49,6 +49,14 @@ impl Mount {
         Some(mount)
     }
 
+    /// Shows the directory `shown` of the sandbox a second time at `name`.
+    pub(crate) fn bind(sandbox: &Sandbox, shown: &str, name: &str) -> Self {
+        let point = sandbox.path(name);
+        fs::create_dir(&point).expect("own directory");
+        must(Command::new("mount").arg("--bind").arg(sandbox.path(shown)).arg(&point));
+        Self { point, beneath: None }
+    }
+
     fn of_device(sandbox: &Sandbox, name: &str, kind: &str, device: &Path) -> Self {
         let point = sandbox.path(name);
         fs::create_dir(&point).expect("own directory");

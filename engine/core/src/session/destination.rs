@@ -1,10 +1,12 @@
 //! The destination role: makes its directory what the source lists. Directories come before what is in them, their
 //! metadata after; nothing else is ordered. It must not know how entries are read or written.
 
+mod again;
 mod deletion;
 mod digests;
 mod folder;
 mod outcome;
+mod reference;
 mod work;
 
 use std::collections::{HashMap, VecDeque};
@@ -28,6 +30,7 @@ use crate::task::{
 };
 
 use folder::{Folder, State};
+use reference::Reference;
 use work::Job;
 
 /// From listening to `ended`: everything was listed and settled; or to `error`.
@@ -62,6 +65,8 @@ struct PageInWork {
     holds: usize,
     /// Entries that do not come to stand at the destination.
     kept: Vec<usize>,
+    /// What an earlier snapshot has under its names.
+    reference: Reference,
 }
 
 impl Destination {
@@ -215,12 +220,18 @@ impl Destination {
         self.folders.extend(children);
         let page = self.next_page;
         self.next_page += 1;
-        self.pages.insert(page, PageInWork { listing, holds: 0, kept: Vec::new() });
+        self.pages.insert(
+            page,
+            PageInWork { listing, holds: 0, kept: Vec::new(), reference: Reference::default() },
+        );
         self.routable.push_back(page);
     }
 
     /// Looks what can be done with a page now.
     fn route(&mut self, page: u64, out: &mut Actions) {
+        if self.awaits_reference(page) {
+            return;
+        }
         let Some(dir) = self.pages.get(&page).map(|work| work.listing.dir) else { return };
         let Some(folder) = self.folders.get_mut(&dir) else { return };
         match folder.state {
@@ -261,7 +272,9 @@ impl Destination {
             return Plan::default();
         };
         let judge = Judge { rule: &self.rule, spec: &self.spec, to: &folder.to, page };
-        judge.decide(&work.listing.page, existing, &mut self.links)
+        let mut plan = judge.decide(&work.listing.page, existing, &mut self.links);
+        self.share(page, &mut plan);
+        plan
     }
 
     /// The directory of a page cannot be made: its sub-directories cannot either.
@@ -371,7 +384,7 @@ impl Destination {
             meta.mode = old.mode;
         }
         let steps = vec![Step::Finish { meta, changes }];
-        let place = Place { to: folder.to.clone(), steps, manner: self.manner() };
+        let place = Place { to: folder.to.clone(), steps, manner: self.manner(&folder.to) };
         self.desk.put(Job::Finish { dir }, Task::Place(place));
     }
 
@@ -383,10 +396,11 @@ impl Destination {
         }
     }
 
-    fn manner(&self) -> Manner {
-        let TransferSpec { preserve, reflink, .. } = self.spec;
+    fn manner(&self, to: &Dir) -> Manner {
+        let TransferSpec { preserve, reflink, in_place, .. } = self.spec;
         let fsync = self.spec.fsync || self.spec.verb == Verb::Move;
-        Manner { preserve, reflink, fsync }
+        let aside = self.spec.backup.as_ref().map(|backup| backup.place_of(to));
+        Manner { preserve, reflink, fsync, in_place, aside }
     }
 
     /// Reports a change of a directory or of an entry in it.

@@ -1,10 +1,13 @@
 //! Decides, entry by entry, what a page of the source means for one destination directory.
 //! It must not know in which order or by which tasks that is done.
 
+use std::collections::HashMap;
+
 use super::links::{Follower, Links, Part};
 use super::schedule::SMALL_FILE_BYTES_MAX;
 use crate::entry::{Changes, Entry, FileId, Kind, Meta, Verdict, compare};
 use crate::error::{Error, ErrorKind};
+use crate::path::Name;
 use crate::spec::{Comparison, TransferSpec, Verb};
 use crate::task::{Dir, Over, Pick};
 
@@ -15,6 +18,8 @@ pub(super) struct Plan {
     pub(super) small: Vec<Pick>,
     /// Large files to copy.
     pub(super) large: Vec<Pick>,
+    /// Files that an earlier snapshot has, of which they become further names.
+    pub(super) shared: Vec<Pick>,
     /// Symbolic links and special files to make.
     pub(super) nodes: Vec<Pick>,
     /// Files that only their digest can tell from what stands there, and the metadata to set where they are equal.
@@ -255,9 +260,27 @@ impl Plan {
         if large { self.large.push(pick) } else { self.small.push(pick) }
     }
 
+    /// Takes out of what is copied the files that are the same among `others`, of an earlier snapshot.
+    pub(super) fn share(&mut self, entries: &[Entry], others: &[Entry], rule: &Comparison) {
+        let others: HashMap<&Name, &Meta> =
+            others.iter().map(|other| (&other.name, &other.meta)).collect();
+        for picks in [&mut self.small, &mut self.large] {
+            picks.retain(|pick| {
+                let same = entries.get(pick.index).is_some_and(|entry| {
+                    let other = others.get(&entry.name);
+                    other.is_some_and(|other| compare(&entry.meta, other, rule) == Verdict::Same)
+                });
+                if same {
+                    self.shared.push(*pick);
+                }
+                !same
+            });
+        }
+    }
+
     /// What stands in the way and is replaced, by its place in the page.
     pub(super) fn replaced(&self, entries: &[Entry]) -> Vec<usize> {
-        let picks = self.small.iter().chain(&self.large).chain(&self.nodes);
+        let picks = self.small.iter().chain(&self.large).chain(&self.nodes).chain(&self.shared);
         let picks = picks.map(|pick| (pick.index, pick.over));
         let followers = self.followers.iter().map(|follower| (follower.index, follower.over));
         let trees = picks.chain(followers).filter(|(_, over)| *over == Over::Tree);
@@ -275,7 +298,7 @@ impl Plan {
     /// Leaves whole trees that are in the way where they are, and says which entries are not made for that.
     pub(super) fn spare_trees(&mut self) -> Vec<usize> {
         let mut spared = Vec::new();
-        for picks in [&mut self.small, &mut self.large, &mut self.nodes] {
+        for picks in [&mut self.small, &mut self.large, &mut self.nodes, &mut self.shared] {
             let trees = picks.iter().filter(|pick| pick.over == Over::Tree);
             spared.extend(trees.map(|pick| pick.index));
             picks.retain(|pick| pick.over != Over::Tree);
@@ -293,7 +316,7 @@ impl Plan {
 
     /// Whether carrying it out changes the directory, and so its times.
     pub(super) fn changes_directory(&self) -> bool {
-        !(self.small.is_empty() && self.large.is_empty() && self.nodes.is_empty())
+        [&self.small, &self.large, &self.nodes, &self.shared].iter().any(|picks| !picks.is_empty())
             || self.children.iter().any(|child| matches!(child, Child::Absent | Child::Replaced))
     }
 }

@@ -31,6 +31,7 @@ impl Removal {
             dry_run: spec.dry_run,
             entries_max: spec.deletion.entries_max,
             filter: spec.filter.clone(),
+            backup: None,
         };
         Self {
             remover: Remover::new(doomed, rules),

@@ -9,6 +9,7 @@ use crate::entry::Kind;
 use crate::error::{Error, ErrorKind};
 use crate::filter::Filter;
 use crate::path::{Name, RelPath};
+use crate::spec::Counterpart;
 use crate::task::{Dir, List, Listed, Output, Removal, Remove, Removed, Survey, Task, What};
 
 /// Names in one directory that are to go.
@@ -31,6 +32,8 @@ pub(super) struct Rules {
     pub(super) entries_max: Option<u64>,
     /// What it does not admit stays.
     pub(super) filter: Option<Arc<Filter>>,
+    /// Keeps what is removed, and stays itself.
+    pub(super) backup: Option<Counterpart>,
 }
 
 /// First counts, where a bound or a dry run asks for that; then removes. Done when no task is left.
@@ -167,11 +170,14 @@ impl Remover {
             let way = node.way.join(&entry.name);
             let admitted =
                 self.rules.filter.as_ref().is_none_or(|filter| filter.admits(&way, is_dir));
-            let is_mount = is_dir && node.dev.is_some_and(|dev| dev != entry.meta.id.dev);
-            match (admitted && !is_mount, is_dir) {
+            let is_foreign = node.dev.is_some_and(|dev| dev != entry.meta.id.dev);
+            let is_mount = entry.meta.mounted || is_dir && is_foreign;
+            let keeps = self.rules.backup.as_ref().is_some_and(|kept| kept.id == entry.meta.id);
+            match (admitted && !is_mount && !keeps, is_dir) {
                 (false, _) => {
                     node.keeps = true;
-                    orders.failures.extend(is_mount.then(|| mounted(&node.dir, &entry.name)));
+                    let stays = is_mount && !keeps;
+                    orders.failures.extend(stays.then(|| mounted(&node.dir, &entry.name)));
                 }
                 (true, true) => dirs.push((way, entry.name)),
                 (true, false) => files.push(entry.name),
@@ -212,7 +218,11 @@ impl Remover {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.open += 1;
         }
-        let remove = Remove { dir: dir.clone(), names: names.clone(), removal: Removal::Single };
+        let removal = match &self.rules.backup {
+            Some(backup) => Removal::Aside(backup.place_of(dir)),
+            None => Removal::Single,
+        };
+        let remove = Remove { dir: dir.clone(), names: names.clone(), removal };
         orders.tasks.push((Chore { node: id, names }, Task::Remove(remove)));
     }
 
@@ -270,9 +280,9 @@ impl Remover {
     }
 }
 
-/// Another file system stays, whatever it is mounted on.
+/// What is mounted stays, be it another file system or another place of the same one.
 fn mounted(dir: &Dir, name: &Name) -> Error {
-    let why = "another file system is mounted there; it stays";
+    let why = "something is mounted there; it stays";
     Error::because(ErrorKind::CrossDevice, "remove", &dir.shown(Some(name)), why)
 }
 

@@ -1,6 +1,8 @@
 //! The source role: lists the source depth first and tells the destination what is there, never further ahead than
 //! the destination has room for. It must not know what becomes of the entries.
 
+mod place;
+
 use std::collections::HashSet;
 
 use super::Actions;
@@ -12,10 +14,12 @@ use crate::entry::{Entry, Kind};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::frame::{DirId, Frame, Listing, PageNumber};
-use crate::path::{Name, RelPath};
+use crate::path::Name;
 use crate::spec::{SourceItem, TransferSpec, Verb};
 use crate::summary::{Action, Change, Summary};
-use crate::task::{Dir, Held, List, Listed, Output, Survey, Task, TaskId, What};
+use crate::task::{Dir, List, Listed, Output, Survey, Task, TaskId, What};
+
+use place::{Pending, Place, Reading};
 
 /// From `new` to `start`: nothing listed. Then listing, until `scanned`; then waiting for the destination to finish.
 #[derive(Debug)]
@@ -44,31 +48,6 @@ pub(super) struct Source {
     /// The destination has ended.
     finished: bool,
     ended: bool,
-}
-
-#[derive(Debug)]
-struct Pending {
-    place: Place,
-    after: Option<Held>,
-}
-
-/// A source directory.
-#[derive(Clone, Debug)]
-struct Place {
-    id: DirId,
-    from: Dir,
-    /// The way to it from its source: what the filter sees.
-    way: RelPath,
-    /// The file system that the source is on, where it must not be left.
-    dev: Option<u64>,
-}
-
-/// A page that is being read.
-#[derive(Debug)]
-struct Reading {
-    place: Place,
-    /// It is the first one of its directory.
-    first: bool,
 }
 
 #[derive(Debug)]
@@ -204,8 +183,7 @@ impl Source {
         match self.items.next() {
             None => return false,
             Some(SourceItem::Contents(from)) => {
-                let place = Place { id: DirId::BASE, from, way: RelPath::root(), dev: None };
-                self.stack.push(Pending { place, after: None });
+                self.stack.push(Pending { place: Place::base(from), after: None });
             }
             Some(SourceItem::Entry { parent, name, target_name }) => {
                 let list = self.list(parent.clone(), What::Names([name].into()));
@@ -299,7 +277,9 @@ impl Source {
 
     fn page(&mut self, reading: &Reading, listed: Listed, out: &mut Actions) {
         let Reading { place, first } = reading;
-        let Listed { dir, mut entries, failures, next, .. } = listed;
+        let Listed { dir, mut entries, mut failures, next, .. } = listed;
+        let mut place = place.clone();
+        failures.extend(place.refuse_loops(&self.spec, dir.as_ref(), &mut entries));
         let complete = failures.is_empty();
         for error in failures {
             out.frames.push(Frame::Unreadable(error));
@@ -317,7 +297,6 @@ impl Source {
                 filter.admits(&place.way.join(&entry.name), entry.meta.kind == Kind::Dir)
             });
         }
-        let mut place = place.clone();
         if let (true, Some(dir)) = (self.spec.one_file_system, &dir) {
             place.dev.get_or_insert(dir.id.dev);
         }
@@ -410,8 +389,7 @@ impl Source {
                 foreign.push(id);
                 continue;
             }
-            let way = place.map_or_else(RelPath::root, |place| place.way.join(&entry.name));
-            let place = Place { id, from: from.child(&entry.name), way, dev };
+            let place = Place::below(place, (id, from), entry, &self.spec);
             self.stack.push(Pending { place, after: None });
         }
         // The stack gives back the last first; the directory's own order is kinder to disks.

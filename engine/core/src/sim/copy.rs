@@ -126,7 +126,7 @@ impl Copying {
         if world.rng.chance(world.faults.vanish) {
             let _ = outsider::remove(world.volume, ends.from, source_name);
         }
-        let source = world.volume.lookup(ends.from, source_name.as_bytes()).map_err(vanished)?;
+        let source = world.source(&self.task.from, ends.from, source_name).map_err(vanished)?;
         let start = world.volume.meta(source, true)?;
         if start.kind != Kind::File {
             return Err(ErrorKind::Changed);
@@ -213,7 +213,20 @@ impl Copying {
         let Some(entry) = self.task.page.get(file.pick.index) else { return };
         let name = entry.name.clone();
         let shares = self.shares(world, &file).unwrap_or(false);
+        let kept = match &self.task.manner.aside {
+            Some(aside) if file.pick.over != Over::Nothing => {
+                let to = self.ends.as_ref().map_or(0, |ends| ends.to);
+                world.keep(aside, (to, &name), false)
+            }
+            _ => Ok(()),
+        };
+        if let Err(kind) = kept {
+            return self.give_up(world, file, kind);
+        }
         let published = match file.target {
+            Target::Unpublished(unpublished) if self.task.manner.in_place => {
+                unpublished.publish_in_place(world, &name, file.pick.over)
+            }
             Target::Unpublished(unpublished) => unpublished.publish(world, &name, file.pick.over),
             Target::Direct(_) => Ok(None),
         };

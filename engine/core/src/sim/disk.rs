@@ -110,6 +110,14 @@ impl Disk {
         put(&mut volume, path.as_ref(), ino);
     }
 
+    /// Makes `path` a directory on which its own file system is mounted a second time.
+    pub fn bind(&self, path: impl AsRef<[u8]>) {
+        let volume = &mut *self.lock();
+        dirs(volume, path.as_ref());
+        let ino = found(volume, path.as_ref());
+        volume.inode_mut(ino).expect("found").mounted = true;
+    }
+
     /// Changes what a mounted file system can hold: fills it, makes it read-only.
     pub fn remount(&self, path: impl AsRef<[u8]>, change: impl FnOnce(&mut FsOptions)) {
         let mut volume = self.lock();
@@ -178,6 +186,16 @@ impl Disk {
             xattrs.sort();
             inode.xattrs = xattrs;
         }
+    }
+
+    /// Gives the directory `from` at the top the name `to`.
+    pub fn rename(&self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) {
+        let volume = &mut *self.lock();
+        let ino = found(volume, from.as_ref());
+        let (parent, name) = split_last(from.as_ref());
+        let parent = found(volume, parent);
+        volume.unplace(parent, &name).expect("it is there");
+        put(volume, to.as_ref(), ino);
     }
 
     /// Removes an entry with all that is below it, if it is there.
@@ -262,11 +280,17 @@ pub(super) fn walk(volume: &Volume, path: &[u8]) -> Call<Ino> {
 
 /// The directory at `path` as a user names it: links in it are followed.
 pub(super) fn open_root(volume: &Volume, path: &[u8]) -> Call<Ino> {
+    let ino = follow(volume, ROOT, path)?;
+    volume.entries(ino).map(|_| ino)
+}
+
+/// What `path` leads to from the directory `ino`: links in it are followed.
+pub(super) fn follow(volume: &Volume, mut ino: Ino, path: &[u8]) -> Call<Ino> {
     let split = |path: &[u8]| -> Vec<Vec<u8>> {
         path.split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect()
     };
     let mut parts = VecDeque::from(split(path));
-    let (mut ino, mut links) = (ROOT, 0);
+    let mut links = 0;
     while let Some(part) = parts.pop_front() {
         match &part[..] {
             b"" | b"." => continue,
@@ -292,7 +316,7 @@ pub(super) fn open_root(volume: &Volume, path: &[u8]) -> Call<Ino> {
             parts.push_front(part);
         }
     }
-    volume.entries(ino).map(|_| ino)
+    Ok(ino)
 }
 
 fn found(volume: &Volume, path: &[u8]) -> Ino {

@@ -21,8 +21,8 @@ impl Hashing {
         Self { task, dir: None, digests: Vec::new() }
     }
 
-    fn digest(world: &mut World<'_>, dir: Ino, name: &Name) -> Call<u128> {
-        let ino = world.volume.lookup(dir, name.as_bytes())?;
+    fn digest(&self, world: &mut World<'_>, dir: Ino, name: &Name) -> Call<u128> {
+        let ino = world.source(&self.task.dir, dir, name)?;
         world.volume.allow(ino, READ)?;
         if world.rng.chance(world.faults.read_fails) {
             return Err(ErrorKind::Io);
@@ -41,7 +41,7 @@ impl Work for Hashing {
             },
         };
         if let Some(name) = self.task.names.get(self.digests.len()) {
-            let digest = Self::digest(world, dir, name);
+            let digest = self.digest(world, dir, name);
             let path = self.task.dir.shown(Some(name));
             self.digests.push(digest.map_err(|kind| Error::new(kind, "read", &path)));
         }

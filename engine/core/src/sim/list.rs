@@ -95,7 +95,12 @@ impl Listing {
         let looked_up = if world.rng.chance(world.faults.examine_fails) {
             Err(chance_kind(world))
         } else {
-            world.volume.lookup(dir, name.as_bytes())
+            world.source(&self.task.dir, dir, &name).map_err(|kind| match kind {
+                ErrorKind::NotFound if world.volume.lookup(dir, name.as_bytes()).is_ok() => {
+                    ErrorKind::Other
+                }
+                kind => kind,
+            })
         };
         match looked_up.and_then(|ino| world.volume.meta(ino, self.task.xattrs)) {
             Ok(meta) => self.listed.entries.push(Entry { name, meta }),

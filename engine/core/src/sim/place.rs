@@ -49,6 +49,14 @@ impl Placing {
             }
             Step::Node { entry, over } => self.make_node(world, to, entry, *over),
             Step::Link { name, of, over } => self.link(world, to, (name, of), *over),
+            Step::Share { from, name, over } => {
+                let from = world.open(from, "open").map_err(|error| error.kind)?;
+                let of = world.volume.lookup(from, name.as_bytes())?;
+                if world.volume.inode(of)?.kind() != Kind::File {
+                    return Err(ErrorKind::TypeClash);
+                }
+                self.put(world, (to, of), name, *over)
+            }
             Step::Repair { entry, changes } => self.repair(world, to, entry, *changes),
             Step::Widen => world.volume.change(to, |inode| inode.mode |= 0o700),
             Step::Finish { meta, changes } => {
@@ -216,7 +224,7 @@ impl Placing {
             Some(Step::Publish { name, .. }) => ("rename", Some(name)),
             Some(Step::Take { name, .. }) => ("move", Some(name)),
             Some(Step::Node { entry, .. }) => ("make", Some(&entry.name)),
-            Some(Step::Link { name, .. }) => ("link", Some(name)),
+            Some(Step::Link { name, .. } | Step::Share { name, .. }) => ("link", Some(name)),
             Some(Step::Repair { entry, .. }) => ("repair", Some(&entry.name)),
             Some(Step::Stage) => ("make", None),
             Some(Step::Widen | Step::Finish { .. }) | None => ("repair", None),
@@ -238,7 +246,18 @@ impl Work for Placing {
         if self.old.is_some() {
             self.remove_old(world);
         } else if let Some((unpublished, name, over)) = self.made.take() {
-            match unpublished.publish(world, &name, over) {
+            let kept = match &self.task.manner.aside {
+                Some(aside) => world.keep(aside, (to, &name), false),
+                None => Ok(()),
+            };
+            let published = match kept {
+                Ok(()) => unpublished.publish(world, &name, over),
+                Err(kind) => {
+                    unpublished.discard(world);
+                    Err(kind)
+                }
+            };
+            match published {
                 Ok(old) => self.begin_removing(old, &name),
                 Err(kind) => self.fail(self.next - 1, kind),
             }

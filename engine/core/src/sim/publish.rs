@@ -57,6 +57,26 @@ impl Unpublished {
         result
     }
 
+    /// The same, but a file with one name that stands there becomes what this is, in one step.
+    pub(super) fn publish_in_place(
+        self,
+        world: &mut World<'_>,
+        name: &Name,
+        over: Over,
+    ) -> Call<Option<Tree>> {
+        let standing = world.volume.lookup(self.dir, name.as_bytes());
+        let is_file = |ino: &Ino| {
+            let inode = world.volume.inode(*ino);
+            inode.is_ok_and(|inode| inode.kind() == Kind::File && inode.names == 1)
+        };
+        let Some(standing) = standing.ok().filter(|ino| over == Over::Entry && is_file(ino)) else {
+            return self.publish(world, name, over);
+        };
+        let taken = world.volume.overwrite(standing, self.ino);
+        self.discard(world);
+        taken.map(|()| None)
+    }
+
     /// Takes it away.
     pub(super) fn discard(self, world: &mut World<'_>) {
         if let Some(name) = &self.temporary

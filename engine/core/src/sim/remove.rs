@@ -24,13 +24,14 @@ impl Removing {
     }
 
     /// Begins with the next name, or says that there is none.
-    fn begin(&mut self, world: &World<'_>, dir: Ino) -> bool {
+    fn begin(&mut self, world: &mut World<'_>, dir: Ino) -> bool {
         let Some(name) = self.task.names.get(self.next).cloned() else { return false };
         self.next += 1;
         match self.admit(world, dir, &name) {
             // What is gone already is no failure.
             Err(ErrorKind::NotFound) | Ok(false) => {}
             Err(kind) => self.fail(&name, kind),
+            Ok(true) if self.put_aside(world, dir, &name) => {}
             Ok(true) => {
                 let is_deep = matches!(self.task.removal, Removal::Tree | Removal::Leftover);
                 self.tree = Some(Tree { way: vec![(dir, name)], is_deep });
@@ -43,7 +44,7 @@ impl Removing {
     fn admit(&self, world: &World<'_>, dir: Ino, name: &Name) -> Call<bool> {
         let ino = world.volume.lookup(dir, name.as_bytes())?;
         match &self.task.removal {
-            Removal::Single | Removal::Tree => Ok(true),
+            Removal::Single | Removal::Aside(_) | Removal::Tree => Ok(true),
             Removal::Leftover if !name.is_temporary() => Err(ErrorKind::Internal),
             Removal::Leftover => Ok(!world.volume.inode(ino)?.is_locked()),
             Removal::Unchanged(page) => {
@@ -54,6 +55,21 @@ impl Removing {
                 if is_unchanged { Ok(true) } else { Err(ErrorKind::Changed) }
             }
         }
+    }
+
+    /// Moves what is no directory to where it is kept, if it is to be; false where it is not.
+    fn put_aside(&mut self, world: &mut World<'_>, dir: Ino, name: &Name) -> bool {
+        let Removal::Aside(aside) = self.task.removal.clone() else { return false };
+        let kind = world.volume.lookup(dir, name.as_bytes());
+        let kind = kind.and_then(|ino| Ok(world.volume.inode(ino)?.kind()));
+        if kind == Ok(Kind::Dir) {
+            return false;
+        }
+        match world.keep(&aside, (dir, name), true) {
+            Ok(()) => self.removed.files += 1,
+            Err(kind) => self.fail(name, kind),
+        }
+        true
     }
 
     fn fail(&mut self, name: &Name, kind: ErrorKind) {

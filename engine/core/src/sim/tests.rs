@@ -18,7 +18,13 @@ use crate::task::{
     Remove, Removed, Root, Space, Step, Survey, Task, TaskId, What,
 };
 
-const MANNER: Manner = Manner { preserve: Preserve::ALL, reflink: Reflink::Auto, fsync: false };
+const MANNER: Manner = Manner {
+    preserve: Preserve::ALL,
+    reflink: Reflink::Auto,
+    fsync: false,
+    in_place: false,
+    aside: None,
+};
 
 /// An engine with an inbox of its own.
 struct Bench {

@@ -47,6 +47,8 @@ pub(super) struct Inode {
     /// The directory above, for directories.
     pub(super) parent: Ino,
     pub(super) lock: Weak<Lock>,
+    /// Something is mounted on it, so that it cannot be removed.
+    pub(super) mounted: bool,
 }
 
 impl Inode {
@@ -168,6 +170,7 @@ impl Volume {
             xattrs: Vec::new(),
             parent: ROOT,
             lock: Weak::new(),
+            mounted: false,
         };
         self.inodes.insert(ino, inode);
         ino
@@ -216,6 +219,9 @@ impl Volume {
         let ino = self.lookup(dir, name.as_bytes())?;
         if self.entries(ino).is_ok_and(|entries| !entries.is_empty()) {
             return Err(ErrorKind::NotEmpty);
+        }
+        if self.inode(ino)?.mounted {
+            return Err(ErrorKind::Other);
         }
         self.unplace(dir, name)?;
         self.free_nameless(ino)
@@ -330,6 +336,21 @@ impl Volume {
         self.touch(ino)
     }
 
+    /// Gives `ino` the content and the metadata of the nameless or temporary file `of`.
+    pub(super) fn overwrite(&mut self, ino: Ino, of: Ino) -> Call<()> {
+        self.allow(ino, WRITE)?;
+        self.truncate(ino)?;
+        let content = self.content(of)?.to_vec();
+        self.append(ino, &content)?;
+        let given = self.inode(of)?;
+        let (mode, uid, gid) = (given.mode, given.uid, given.gid);
+        let (mtime, xattrs) = (given.mtime, given.xattrs.clone());
+        let inode = self.inode_mut(ino)?;
+        (inode.mode, inode.uid, inode.gid) = (mode, uid, gid);
+        (inode.mtime, inode.xattrs) = (mtime, xattrs);
+        Ok(())
+    }
+
     pub(super) fn content(&self, ino: Ino) -> Call<&[u8]> {
         match &self.inode(ino)?.body {
             Body::File(content) => Ok(content),
@@ -360,6 +381,7 @@ impl Volume {
             rdev: inode.rdev,
             xattrs: (xattrs && !inode.xattrs.is_empty()).then(|| inode.xattrs.clone().into()),
             target,
+            mounted: inode.mounted,
         })
     }
 

@@ -1,12 +1,14 @@
 //! What every simulated task is given and gives.
 //! It must not know any single verb.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 
-use super::disk::{Dropped, open_root};
+use super::disk::{Dropped, follow, open_root};
 use super::rng::Rng;
-use super::volume::{Call, Ino, Lock, SEARCH, Volume};
+use super::volume::{Body, Call, Ino, Lock, SEARCH, Volume};
+use crate::entry::Kind;
 use crate::error::{Error, ErrorKind};
 use crate::event::Control;
 use crate::path::{Name, temporary_run};
@@ -128,9 +130,62 @@ impl World<'_> {
     pub(super) fn below_root(&self, dir: &Dir, path: impl Iterator<Item = Vec<u8>>) -> Call<Ino> {
         let mut ino = self.root(dir)?;
         for part in path {
-            ino = self.volume.lookup(ino, &part)?;
+            ino = if dir.root.follows() {
+                follow(self.volume, ino, &part)?
+            } else {
+                self.volume.lookup(ino, &part)?
+            };
         }
         Ok(ino)
+    }
+
+    /// The inode of the entry `name` in `ino`, which is `dir`: of what it leads to, where links are followed there.
+    pub(super) fn source(&self, dir: &Dir, ino: Ino, name: &Name) -> Call<Ino> {
+        if dir.root.follows() {
+            return follow(self.volume, ino, name.as_bytes());
+        }
+        self.volume.lookup(ino, name.as_bytes())
+    }
+
+    /// Keeps what stands at `name` of `dir` in the directory `aside`: as another name, or moved.
+    pub(super) fn keep(&mut self, aside: &Dir, (dir, name): (Ino, &Name), moves: bool) -> Call<()> {
+        let ino = match self.volume.lookup(dir, name.as_bytes()) {
+            Err(ErrorKind::NotFound) => return Ok(()),
+            other => other?,
+        };
+        let mut place = self.root(aside)?;
+        for part in aside.path.components() {
+            let part = Name::new(part).map_err(|error| error.kind)?;
+            let mut called = part.clone();
+            for number in 1.. {
+                match self.volume.lookup(place, called.as_bytes()) {
+                    Ok(ino) if self.volume.inode(ino)?.kind() != Kind::Dir => {
+                        called = numbered(&part, number)?;
+                    }
+                    _ => break,
+                }
+            }
+            place = match self.volume.lookup(place, called.as_bytes()) {
+                Err(ErrorKind::NotFound) => {
+                    let made = self.volume.create(place, Body::Dir(BTreeMap::new()), 0o700)?;
+                    self.volume.attach(place, &called, made)?;
+                    made
+                }
+                other => other?,
+            };
+        }
+        let moves = moves || self.volume.inode(ino)?.kind() == Kind::Dir;
+        let mut free = name.clone();
+        for number in 1.. {
+            if self.volume.lookup(place, free.as_bytes()) == Err(ErrorKind::NotFound) {
+                break;
+            }
+            free = numbered(name, number)?;
+        }
+        if moves {
+            return self.volume.rename((dir, name), (place, &free), false);
+        }
+        self.volume.attach(place, &free, ino)
     }
 
     fn resolve(&self, dir: &Dir) -> Call<Ino> {
@@ -152,4 +207,9 @@ impl World<'_> {
         let held = dir.root.held.get_or_init(|| Box::new(ino));
         held.downcast_ref().copied().ok_or(ErrorKind::Internal)
     }
+}
+
+fn numbered(name: &Name, number: u32) -> Call<Name> {
+    let bytes = [name.as_bytes(), format!("~{number}").as_bytes()].concat();
+    Name::new(bytes).map_err(|error| error.kind)
 }

@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 
 use blit_core::drive::Drive;
 use blit_core::engine::Engine;
-use blit_core::entry::{Kind, Time, Xattr};
+use blit_core::entry::{Kind, Meta, Time, Xattr};
 use blit_core::event::{Control, Event, Port, Seat};
 use blit_core::link::pair;
 use blit_core::path::{Name, RelPath};
@@ -197,7 +197,21 @@ pub(crate) fn copy_with(
     let control = Arc::new(Control::default());
     let mut drive = Drive::new(&**engine, &control);
     let (at_source, at_target) = pair(&drive.port(Seat(0)), &drive.port(Seat(1)));
-    let parent = Dir::new(&Root::new("/"), RelPath::root());
+    let mut spec = spec;
+    let mut top = Root::new("/");
+    if let Some(follow) = &mut spec.follow {
+        top = Root::following("/");
+        follow.dir = facts.dir.id;
+        follow.name = absent.then(|| name("dst"));
+    }
+    if let Some(backup) = &mut spec.backup {
+        backup.base = path.clone();
+        backup.id = facts_of(disk, "/kept").id;
+    }
+    if let Some(reference) = &mut spec.reference {
+        reference.base = path.clone();
+    }
+    let parent = Dir::new(&top, RelPath::root());
     let item = SourceItem::Entry { parent, name: name("src"), target_name: name("src") };
     let limits = engine.limits();
     drive.add(Session::source(vec![item], spec.clone(), limits), Box::new(at_source));
@@ -230,6 +244,10 @@ pub(crate) fn copy_with(
 
 fn oldest(drive: &Drive<'_>) -> Vec<Option<(&'static str, Vec<u8>)>> {
     [Seat(0), Seat(1)].map(|seat| drive.session(seat).oldest_task()).into()
+}
+
+fn facts_of(disk: &Disk, path: &str) -> Meta {
+    facts(disk, path).1.dir
 }
 
 fn facts(disk: &Disk, path: &str) -> (Arc<Root>, SpaceFacts) {

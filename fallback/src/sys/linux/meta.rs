@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "statx and fchmodat2 have no wrapper")]
 
 use std::ffi::CStr;
+use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -103,6 +104,13 @@ pub fn time_step_ns(dir: &OpenDir) -> u64 {
     }
 }
 
+/// Whether `file` is on a file system that may make contents up, and does not know how long they are before they are read.
+pub fn makes_contents_up(file: &File) -> bool {
+    let kind = nix::sys::statfs::fstatfs(file).map(|facts| facts.filesystem_type().0);
+    let kind = kind.map(|kind| u32::try_from(kind & 0xffff_ffff).unwrap_or(0));
+    matches!(kind, Ok(PROC | SYS | CGROUP | CGROUP2 | DEBUG | TRACE | CONFIG | SECURITY | FUSE))
+}
+
 fn set_mode_unopened(fd: BorrowedFd<'_>, mode: u32) -> io::Result<()> {
     if !FCHMODAT2_IS_MISSING.load(Ordering::Relaxed) {
         // SAFETY: the empty path ends with NUL and outlives the call.
@@ -166,12 +174,16 @@ pub fn meta_of(facts: &libc::statx) -> Meta {
         rdev: if kind.is_device() { rdev } else { 0 },
         xattrs: None,
         target: None,
+        mounted: facts.stx_attributes & MOUNT_ROOT != 0,
     }
 }
 
 fn time_of(stamp: &libc::statx_timestamp) -> Time {
     Time { secs: stamp.tv_sec, nanos: stamp.tv_nsec }
 }
+
+/// Set of what is the root of a mount (Linux 5.8).
+const MOUNT_ROOT: u64 = libc::STATX_ATTR_MOUNT_ROOT.cast_unsigned() as u64;
 
 /// What [`meta_of`] needs.
 pub const STATX_WANTED: u32 = libc::STATX_TYPE
@@ -191,6 +203,18 @@ const HFS_PLUS: u32 = 0x482b;
 const EXFAT: u32 = 0x2011_bab0;
 const NTFS: u32 = 0x5346_544e;
 const NTFS3: u32 = 0x7366_746e;
+
+/// What it calls those that make contents up.
+const PROC: u32 = 0x9fa0;
+const SYS: u32 = 0x6265_6572;
+const CGROUP: u32 = 0x0027_e0eb;
+const CGROUP2: u32 = 0x6367_7270;
+const DEBUG: u32 = 0x6462_6720;
+const TRACE: u32 = 0x7472_6163;
+const CONFIG: u32 = 0x6265_6570;
+const SECURITY: u32 = 0x7363_6673;
+/// And those that a program makes, where each may do as it likes.
+const FUSE: u32 = 0x6573_5546;
 
 /// The number of `fchmodat2(2)` (Linux 6.6), the same on every architecture that Rust has.
 const FCHMODAT2: libc::c_long = 452;

@@ -2,6 +2,7 @@
 //! It must not know what a transfer keeps.
 #![expect(unsafe_code, reason = "getgroups has no wrapper on this system")]
 
+use std::fs::File;
 use std::io;
 
 use blit_core::entry::{FileId, Kind, Meta, Time};
@@ -86,6 +87,11 @@ pub fn set_times(object: Object<'_>, mtime: Time) -> io::Result<()> {
     }
 }
 
+/// Whether `file` is on a file system that makes contents up: none here is known to.
+pub fn makes_contents_up(_file: &File) -> bool {
+    false
+}
+
 /// What the file system of `dir` holds.
 ///
 /// # Errors
@@ -166,6 +172,7 @@ fn meta_of(facts: &FileStat) -> Meta {
         rdev: if kind.is_device() { rdev } else { 0 },
         xattrs: None,
         target: None,
+        mounted: false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Windows: what is known of a file and how it is set.
 //! It must not know what a transfer keeps.
 
+use std::fs::File;
 use std::io;
 use std::os::windows::io::BorrowedHandle;
 
@@ -51,6 +52,7 @@ pub fn stat(object: Object<'_>) -> io::Result<Meta> {
         rdev: 0,
         xattrs: None,
         target: None,
+        mounted: false,
     })
 }
 
@@ -85,6 +87,11 @@ pub fn set_times(object: Object<'_>, mtime: Time) -> io::Result<()> {
     };
     let basic = win::FILE_BASIC_INFO { LastWriteTime: time, ..win::FILE_BASIC_INFO::default() };
     object.with_right(win::FILE_WRITE_ATTRIBUTES, |handle| nt::set_basic(handle, &basic))
+}
+
+/// Whether `file` is on a file system that makes contents up: none here is known to.
+pub fn makes_contents_up(_file: &File) -> bool {
+    false
 }
 
 /// What the file system of `dir` holds.

@@ -72,7 +72,8 @@ impl Destination {
     /// page.
     pub(super) fn count_replaced(&mut self, page: u64, plan: Plan, out: &mut Actions) {
         let Some(doomed) = self.replaced(page, &plan) else { return self.go_on(page, plan, out) };
-        let rules = Rules { dry_run: true, ..Rules::default() };
+        let backup = self.spec.backup.clone();
+        let rules = Rules { dry_run: true, backup, ..Rules::default() };
         let mut remover = Remover::new(vec![doomed], rules);
         let orders = remover.begin();
         self.deletion.censuses.insert(page, Census { remover, plan, obstructed: false });
@@ -146,6 +147,7 @@ impl Destination {
                     .entries_max
                     .map(|max| max.saturating_sub(self.deletion.replaced)),
                 filter: self.spec.filter.clone().filter(|_| !excluded_too),
+                backup: self.spec.backup.clone(),
             };
             let mut remover = Remover::new(doomed, rules);
             let orders = remover.begin();

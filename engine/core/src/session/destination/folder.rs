@@ -6,7 +6,7 @@ use crate::entry::{Changes, Meta};
 use crate::frame::DirId;
 use crate::path::{Name, RelPath};
 use crate::session::plan::Plan;
-use crate::task::{Dir, Held, Over};
+use crate::task::{Dir, Held, Over, Pick};
 
 /// A directory from its announcement until all in it is settled and its metadata are set.
 #[derive(Debug)]
@@ -54,8 +54,19 @@ pub(super) struct Folder {
     pub(super) staged: Option<Held>,
     /// Copies into it while it is invisible.
     pub(super) filling: usize,
+    /// What they have brought.
+    pub(super) filled: Filled,
     /// What is still to be done for pages that were decided before it is ready.
     pub(super) rest: Vec<(u64, Plan)>,
+}
+
+/// What was copied into a directory that is not visible yet.
+#[derive(Debug, Default)]
+pub(super) struct Filled {
+    pub(super) picks: Vec<Pick>,
+    pub(super) files: u64,
+    pub(super) bytes: u64,
+    pub(super) bytes_cloned: u64,
 }
 
 /// `Waiting` for its parent; then `Absent`, `Ready` or `Failed`. From `Absent` over `Making` to `Ready` or `Failed`.
@@ -101,6 +112,7 @@ impl Folder {
             finishing: false,
             staged: None,
             filling: 0,
+            filled: Filled::default(),
             rest: Vec::new(),
         }
     }

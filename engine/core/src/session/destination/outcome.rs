@@ -1,6 +1,7 @@
 //! Takes note of what became of a task.
 
 use super::Destination;
+use super::again::{Late, came_late};
 use super::folder::State;
 use super::work::{Fill, Job, Note};
 use crate::entry::{Changes, FileId};
@@ -9,7 +10,7 @@ use crate::frame::DirId;
 use crate::session::Actions;
 use crate::session::plan::Plan;
 use crate::summary::Action;
-use crate::task::{Copied, CopyInto, Dir, Listed, Output, Placed, Removed, Step};
+use crate::task::{Copied, CopyInto, Dir, Listed, Output, Over, Pick, Placed, Removed, Step};
 
 impl Destination {
     pub(super) fn job_done(&mut self, job: Job, result: Result<Output, Error>, out: &mut Actions) {
@@ -43,6 +44,11 @@ impl Destination {
                 }
                 self.release(page, out);
             }
+            Job::Reference { page } => self.reference_seen(page, result),
+            Job::Again { page, late } => {
+                self.seen_again(page, late, result, out);
+                self.release(page, out);
+            }
             Job::Digest { batch, of_source } => self.digested(batch, of_source, result, out),
             Job::Census { page, chore } => self.counted(page, chore, result, out),
             Job::Delete(chore) => self.deleted(chore, result, out),
@@ -53,7 +59,7 @@ impl Destination {
             }
             Job::Leftovers { dir } => self.leftovers_removed(dir, result, out),
             Job::Make { dir } => self.dir_made(dir, one_step(result), out),
-            Job::Publish { dir } => self.dir_made(dir, one_step(result), out),
+            Job::Publish { dir } => self.published(dir, one_step(result), out),
             Job::Stage { dir } => match one_step(result) {
                 Ok(placed) => self.staged(dir, placed, out),
                 Err(error) => self.fail_folder(dir, error, out),
@@ -177,8 +183,16 @@ impl Destination {
                 self.ready(dir, true, out);
             }
             Err(error) if error.kind.ends_session() => self.abort(error, out),
+            Err(error) if self.came_late_for(dir, &error) => self.ready(dir, true, out),
             Err(error) => self.fail_folder(dir, error, out),
         }
+    }
+
+    /// Whether another run has made the directory meanwhile. Then what is to be in it is put there all the same, and each
+    /// name that is taken there is looked at again.
+    fn came_late_for(&self, dir: DirId, error: &Error) -> bool {
+        let new = self.folders.get(&dir).is_some_and(|folder| folder.over == Over::Nothing);
+        new && came_late(error)
     }
 
     /// A directory is there, but not visible: fills it with its small files.
@@ -214,6 +228,34 @@ impl Destination {
         self.put_place(Job::Publish { dir }, to, steps);
     }
 
+    /// Remembers what was copied into a directory that is not visible yet.
+    fn note_staged(&mut self, fill: &Fill, copied: &Copied) {
+        let dir = self.pages.get(&fill.page).map(|work| work.listing.dir);
+        if let Some(folder) = dir.and_then(|dir| self.folders.get_mut(&dir)) {
+            let is_there = |pick: &&Pick| !copied.failures.iter().any(|(at, _)| *at == pick.index);
+            folder.filled.picks.extend(fill.picks.iter().filter(is_there));
+            folder.filled.files += copied.files;
+            folder.filled.bytes += copied.bytes;
+            folder.filled.bytes_cloned += copied.bytes_cloned;
+        }
+    }
+
+    fn published(&mut self, dir: DirId, result: Result<Placed, Error>, out: &mut Actions) {
+        if result.as_ref().is_err_and(|error| self.came_late_for(dir, error))
+            && let Some(folder) = self.folders.get_mut(&dir)
+        {
+            // What was filled in goes with it, so it is filled in again where it is to be.
+            let staged = std::mem::take(&mut folder.filled);
+            if let Some((_, plan)) = folder.rest.first_mut() {
+                plan.small.extend(staged.picks);
+            }
+            self.summary.files -= staged.files;
+            self.summary.bytes -= staged.bytes;
+            self.summary.bytes_cloned -= staged.bytes_cloned;
+        }
+        self.dir_made(dir, result, out);
+    }
+
     fn filled(&mut self, fill: &Fill, result: Result<Output, Error>, out: &mut Actions) {
         let Some(dir) = self.pages.get(&fill.page).map(|work| work.listing.dir) else { return };
         match copied(result) {
@@ -234,6 +276,13 @@ impl Destination {
 
     /// None of a batch was copied.
     fn not_filled(&mut self, dir: DirId, fill: &Fill, error: &Error, out: &mut Actions) {
+        if matches!(fill.into, CopyInto::New(_)) && self.came_late_for(dir, error) {
+            let rest = self.folders.get_mut(&dir).and_then(|folder| folder.rest.first_mut());
+            if let Some((_, plan)) = rest {
+                plan.small.clone_from(&fill.picks);
+            }
+            return self.ready(dir, true, out);
+        }
         for pick in &fill.picks {
             self.leader_failed(fill.page, pick.index, out);
             if !matches!(fill.into, CopyInto::New(_)) {
@@ -265,12 +314,20 @@ impl Destination {
         self.summary.files += copied.files;
         self.summary.bytes += copied.bytes;
         self.summary.bytes_cloned += copied.bytes_cloned;
+        if fill.into == CopyInto::Staged {
+            self.note_staged(fill, &copied);
+        }
         self.summary.lose(&copied.lost);
         self.remain(copied.remains, out);
         let mut failures = copied.failures;
         failures.sort_by_key(|(index, _)| *index);
+        let mut late = Vec::new();
         for pick in &fill.picks {
             match failures.binary_search_by_key(&pick.index, |(index, _)| *index) {
+                Ok(at) if came_late(&failures[at].1) && pick.over == Over::Nothing => {
+                    let error = failures[at].1.clone();
+                    late.push(Late { note: Note::Copy(pick.index), error });
+                }
                 Ok(at) => {
                     self.lost(failures[at].1.clone(), out);
                     self.keep(fill.page, pick.index);
@@ -279,6 +336,7 @@ impl Destination {
                 Err(_) => self.copied(fill.page, *pick, out),
             }
         }
+        self.look_again(fill.page, late);
     }
 
     pub(super) fn steps_done(
@@ -288,30 +346,53 @@ impl Destination {
         failures: &[(usize, Error)],
         out: &mut Actions,
     ) {
+        let mut late = Vec::new();
         for (place, note) in notes.iter().enumerate() {
-            let (Note::Node(index) | Note::Repair(index, _) | Note::Link(index)) = *note;
-            out.settled.0 += 1;
-            out.settled.1 += self.content_bytes(page, index);
-            if let Some((_, error)) = failures.iter().find(|(failed, _)| *failed == place) {
-                self.lost(error.clone(), out);
-                self.keep(page, index);
-                self.leader_failed_unless_link(page, *note, out);
-                continue;
+            let failure = failures.iter().find(|(failed, _)| *failed == place);
+            match (note, failure.map(|(_, error)| error)) {
+                (_, None) => self.step_done(page, note, out),
+                (Note::Share(pick), Some(error)) if !error.kind.ends_session() => {
+                    self.put_copy(page, vec![*pick], CopyInto::Existing);
+                }
+                (Note::Node(_) | Note::Link(..), Some(error)) if came_late(error) => {
+                    late.push(Late { note: note.clone(), error: error.clone() });
+                }
+                (_, Some(error)) => self.never(page, note, error.clone(), out),
             }
-            let (counter, action) = match note {
-                Note::Node(_) => (&mut self.summary.nodes, Action::MadeNode),
-                Note::Repair(..) => (&mut self.summary.repaired, Action::Repaired),
-                Note::Link(_) => (&mut self.summary.links, Action::Linked),
-            };
-            *counter += 1;
-            let metadata = match note {
-                Note::Repair(_, changes) => *changes,
-                Note::Node(_) | Note::Link(_) => Changes::default(),
-            };
-            self.tell_entry(page, index, (action, metadata), out);
-            if let Note::Node(index) = note {
-                self.leader_done(page, *index, out);
-            }
+        }
+        self.look_again(page, late);
+    }
+
+    /// An entry does not come to stand at the destination.
+    pub(super) fn never(&mut self, page: u64, note: &Note, error: Error, out: &mut Actions) {
+        let index = note.index();
+        out.settled.0 += 1;
+        out.settled.1 += self.content_bytes(page, index);
+        self.lost(error, out);
+        self.keep(page, index);
+        if !matches!(note, Note::Repair(..) | Note::Link(..)) {
+            self.leader_failed(page, index, out);
+        }
+    }
+
+    fn step_done(&mut self, page: u64, note: &Note, out: &mut Actions) {
+        let index = note.index();
+        out.settled.0 += 1;
+        out.settled.1 += self.content_bytes(page, index);
+        let (counter, action) = match note {
+            Note::Copy(_) => (&mut self.summary.files, Action::Copied),
+            Note::Node(_) => (&mut self.summary.nodes, Action::MadeNode),
+            Note::Repair(..) => (&mut self.summary.repaired, Action::Repaired),
+            Note::Link(..) | Note::Share(_) => (&mut self.summary.links, Action::Linked),
+        };
+        *counter += 1;
+        let metadata = match note {
+            Note::Repair(_, changes) => *changes,
+            _ => Changes::default(),
+        };
+        self.tell_entry(page, index, (action, metadata), out);
+        if let Note::Node(_) | Note::Share(_) = note {
+            self.leader_done(page, index, out);
         }
     }
 
@@ -346,12 +427,6 @@ impl Destination {
         if let Some(id) = self.linked_id(page, index) {
             let waiting = self.links.fail(id);
             self.ask_again(waiting, out);
-        }
-    }
-
-    fn leader_failed_unless_link(&mut self, page: u64, note: Note, out: &mut Actions) {
-        if let Note::Node(index) = note {
-            self.leader_failed(page, index, out);
         }
     }
 

@@ -1,6 +1,9 @@
 //! Cuts what is to be done in a directory into tasks.
 
+use std::sync::Arc;
+
 use super::Destination;
+use super::again::Late;
 use super::folder::State;
 use crate::entry::{Changes, Entry, Kind};
 use crate::error::Error;
@@ -21,10 +24,14 @@ pub(super) enum Job {
     Sweep,
     /// Find what stands under the names of a page.
     LookUp { page: u64 },
+    /// Find what an earlier snapshot has under the names of a page.
+    Reference { page: u64 },
     /// Digest files of one side.
     Digest { batch: u64, of_source: bool },
     /// Count what is replaced by entries of a page.
     Census { page: u64, chore: Chore },
+    /// Look once more at names that were taken meanwhile.
+    Again { page: u64, late: Vec<Late> },
     /// Remove what the source does not have.
     Delete(Chore),
     /// Set the times of a directory again after something in it was removed.
@@ -55,12 +62,25 @@ pub(super) struct Fill {
     pub(super) into: CopyInto,
 }
 
-/// What one step of placing is for: the entry's place in its page.
-#[derive(Clone, Copy, Debug)]
+/// What an entry is worked on for, with its place in its page.
+#[derive(Clone, Debug)]
 pub(super) enum Note {
+    Copy(usize),
     Node(usize),
     Repair(usize, Changes),
-    Link(usize),
+    /// With the path of the name that it is linked to.
+    Link(usize, Arc<RelPath>),
+    Share(Pick),
+}
+
+impl Note {
+    /// The entry's place in its page.
+    pub(super) fn index(&self) -> usize {
+        match self {
+            Self::Copy(index) | Self::Node(index) | Self::Repair(index, _) => *index,
+            Self::Link(index, _) | Self::Share(Pick { index, .. }) => *index,
+        }
+    }
 }
 
 impl Destination {
@@ -84,7 +104,8 @@ impl Destination {
         if dir == DirId::BASE {
             self.sweep_beside(parent.clone());
         }
-        if !takes_meta || plan.small.is_empty() {
+        let keeps_old = self.spec.backup.is_some() && over != Over::Nothing;
+        if !takes_meta || plan.small.is_empty() || keeps_old {
             let steps = vec![Step::MakeDir { name, plain, over }];
             self.put_place(Job::Make { dir }, parent, steps);
         } else if whole_directory_is_one_task(
@@ -139,7 +160,8 @@ impl Destination {
         let rest = std::mem::take(&mut folder.rest);
         self.routable.extend(folder.queue.drain(..));
         for (page, plan) in rest {
-            for pick in plan.small.iter().chain(&plan.large).chain(&plan.nodes) {
+            for pick in plan.small.iter().chain(&plan.large).chain(&plan.nodes).chain(&plan.shared)
+            {
                 self.leader_failed(page, pick.index, out);
             }
             self.discard(page, out);
@@ -173,6 +195,7 @@ impl Destination {
             }
         }
         let mut steps = self.node_steps(page, &plan.nodes);
+        steps.extend(self.share_steps(page, &plan.shared));
         steps.extend(self.repair_steps(page, &plan.repairs));
         self.put_steps(page, steps, out);
         for (index, known) in plan.led {
@@ -211,7 +234,7 @@ impl Destination {
     }
 
     /// Leaves entries out.
-    fn skip(&mut self, page: u64, skipped: &[usize], out: &mut Actions) {
+    pub(super) fn skip(&mut self, page: u64, skipped: &[usize], out: &mut Actions) {
         for index in skipped {
             self.summary.skipped += 1;
             out.settled.0 += 1;
@@ -297,6 +320,8 @@ impl Destination {
         let Some(from) = work.listing.from.clone() else { return };
         work.holds += 1;
         let to = Dir { staged: folder.staged.clone(), ..folder.to.clone() };
+        let manner = self.manner(&to);
+        let Some(work) = self.pages.get(&page) else { return };
         let copy = Copy {
             from,
             to,
@@ -304,13 +329,14 @@ impl Destination {
             page: Page::clone(&work.listing.page),
             picks: picks.clone(),
             source_name: work.listing.source_name.clone(),
-            manner: self.manner(),
+            manner,
         };
         self.desk.put(Job::Fill(Fill { page, picks, into }), Task::Copy(copy));
     }
 
     pub(super) fn put_place(&mut self, job: Job, to: Dir, steps: Vec<Step>) {
-        let place = Place { to, steps, manner: self.manner() };
+        let manner = self.manner(&to);
+        let place = Place { to, steps, manner };
         self.desk.put(job, Task::Place(place));
     }
 
@@ -362,7 +388,8 @@ impl Destination {
                 }
                 Answer::Lead => self.lead(page, Pick { index, over }, &entry, out),
                 Answer::Link(of) => {
-                    let link = (Step::Link { name: entry.name, of, over }, Note::Link(index));
+                    let note = Note::Link(index, Arc::clone(&of));
+                    let link = (Step::Link { name: entry.name, of, over }, note);
                     match steps.last_mut() {
                         Some((last, links)) if *last == page => links.push(link),
                         _ => steps.push((page, vec![link])),

@@ -6,9 +6,10 @@
 #   test        cargo test
 #   deny        licences, pins and sources of the dependencies; advisories where their database can be reached
 #   tidy        the shape of the tree: arrows, platform switches, headers, lengths, words; shellcheck
+#   schema      the generated code is what the schema gives
 #   cross       type-checks everything for Windows and macOS
 #   privileged  as root: the tests that mount file systems
-#   bench       measures blit against its peers on this machine
+#   bench       is blit, beside its peers on this machine, clearly slower than bench/baseline.json says?
 # It installs what is missing (ci/setup.sh). The first failing stage ends it.
 #
 # A test that needs root and mounts has `privileged_` in its name and asks for BLIT_TEST_PRIVILEGED=1. A test that
@@ -17,7 +18,7 @@
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 export PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
-readonly stages=(fmt clippy doc test deny tidy cross privileged)
+readonly stages=(fmt clippy doc test deny tidy schema cross privileged)
 readonly stage_seconds_max=2400 fetch_seconds_max=60 skipped_code=77
 
 limit() { # SECONDS COMMAND...; at a terminal the command stays where Ctrl-C reaches it
@@ -63,6 +64,10 @@ stage_tidy() {
     note_skip "tidy shellcheck" "shellcheck is not installed (ci/setup.sh test)"
   fi
 }
+stage_schema() {
+  command -v capnp >/dev/null || skip "the schema compiler capnp is not installed"
+  cargo run -q --locked --manifest-path schema/gen/Cargo.toml -- --check
+}
 stage_cross() {
   local code=0
   ci/cross/cross-check.sh check || code=$?
@@ -76,10 +81,10 @@ stage_privileged() {
     cargo test --workspace --locked --no-fail-fast -- privileged_ 2>&1 | tee "$logs/privileged.log"
   (($(sum passed "$logs/privileged.log") > 0)) || skip "no test is named privileged_"
 }
-stage_bench() { # a quick look; blit-bench by hand measures longer
+stage_bench() { # blit-bench by hand measures longer and finds less than twice as slow
   ci/setup.sh test
   cargo build --release --locked -p blit -p blit-bench
-  "${CARGO_TARGET_DIR:-target}/release/blit-bench" local --files 10000 --big-size 512M --rounds 3
+  "${CARGO_TARGET_DIR:-target}/release/blit-bench" ci --baseline bench/baseline.json
 }
 
 sum() { # passed|failed|ignored LOG...: over cargo's closing lines

@@ -3,7 +3,8 @@
 #   build   a C compiler, git and a Rust toolchain that is new enough
 #   test    the programs that tests, benchmarks and checks of scripts run; without them those tests are skipped
 #   deny    cargo-deny, built from its published source (minutes, once)
-#   cross   Debian's rustc with the source of its standard library, to type-check for other systems
+#   cross   Debian's rustc with the source of its standard library, to type-check for other systems, and C compilers
+#           for these: the cryptography is built before it is known what to check
 #   cross-win, cross-mac, cross-musl, cross-arm64   what a full run of ci/cross/cross-check.sh needs beyond that
 # Exit code 1: something that WHAT cannot do without is still missing.
 set -Eeuo pipefail
@@ -65,7 +66,7 @@ rust() {
 build() { packages gcc libc6-dev git && rust; }
 
 tools() { # tests say for themselves what they skip, so a missing tool is no failure
-  packages acl attr btrfs-progs e2fsprogs fuse3 git libnbd-bin mount nbdkit rsync shellcheck strace xfsprogs ||
+  packages acl attr btrfs-progs e2fsprogs fuse3 git libnbd-bin mount nbdkit python3-fusepy rsync shellcheck strace xfsprogs ||
     say "the tests that need those are skipped"
 }
 
@@ -87,7 +88,7 @@ for what; do
     build) build ;;
     test) tools ;;
     deny) deny ;;
-    cross) packages rustc-web cargo-web rust-web-src gcc libc6-dev binutils-mingw-w64-x86-64 ;;
+    cross) packages rustc-web cargo-web rust-web-src gcc libc6-dev gcc-mingw-w64-x86-64-posix && zig ;;
     cross-win) packages gcc-mingw-w64-x86-64-posix wine wine64 ;;
     cross-mac | cross-musl) zig ;;
     cross-arm64) packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user ;;

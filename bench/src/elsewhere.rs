@@ -1,6 +1,7 @@
 //! The names of `unix.rs` where there is no Unix: each says that the harness does not run here.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
@@ -63,9 +64,17 @@ pub(crate) fn free_bytes(_: &Path) -> io::Result<u64> {
     Err(unsupported())
 }
 
-pub(crate) fn sync() {}
+pub(crate) fn sync(_: &Path) {}
 
 pub(crate) fn children_usage() -> io::Result<ChildrenUsage> {
+    Err(unsupported())
+}
+
+pub(crate) fn own_cpu_seconds() -> io::Result<f64> {
+    Err(unsupported())
+}
+
+pub(crate) fn create_in(_: &File, _: &str) -> io::Result<File> {
     Err(unsupported())
 }
 
@@ -76,6 +85,10 @@ pub(crate) fn signal(_: ExitStatus) -> Option<i32> {
 pub(crate) fn lead_group(_: &mut Command) {}
 
 pub(crate) fn kill_group(_: u32) -> io::Result<()> {
+    Err(unsupported())
+}
+
+pub(crate) fn terminate(_: u32) -> io::Result<()> {
     Err(unsupported())
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct Image {
 }
 
 /// What a path lies on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Mount {
     pub(crate) device: String,
     pub(crate) point: String,

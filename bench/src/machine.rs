@@ -52,6 +52,18 @@ fn busy_in(stat: &str) -> Option<f64> {
     Some((user + nice + system + interrupts + soft_interrupts + steal) / TICKS_PER_SECOND)
 }
 
+/// Bytes that the loopback device has carried for anybody since the system started; None where the
+/// system does not tell.
+pub(crate) fn loopback_bytes() -> Option<u64> {
+    received_in(&fs::read_to_string("/proc/net/dev").ok()?, "lo")
+}
+
+fn received_in(devices: &str, name: &str) -> Option<u64> {
+    let figures =
+        devices.lines().find_map(|line| line.trim_start().strip_prefix(name)?.strip_prefix(':'));
+    figures?.split_whitespace().next()?.parse().ok()
+}
+
 fn field(text: &str, key: &str, separator: char) -> String {
     let value = text.lines().find_map(|line| {
         let (name, value) = line.split_once(separator)?;
@@ -86,6 +98,13 @@ mod tests {
         assert_eq!(field("", "anything", ':'), "unknown");
         assert_eq!(kibibytes("2048 kB"), 2 << 20);
         assert_eq!(kibibytes("unknown"), 0);
+    }
+
+    #[test]
+    fn a_device_is_known_by_its_whole_name() {
+        let table = "Inter-|   Receive\n face |bytes    packets\n  lo2: 7 1\n    lo: 1234 5 0\n";
+        assert_eq!(received_in(table, "lo"), Some(1234));
+        assert_eq!(received_in(table, "eth0"), None);
     }
 
     #[test]

@@ -8,8 +8,8 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -72,7 +72,16 @@ pub(crate) struct Meter {
     pub(crate) limit: Duration,
     /// Where the command's standard error goes.
     pub(crate) complaints: PathBuf,
+    /// What every command finds in its environment beside ours.
+    pub(crate) environment: Vec<(&'static str, OsString)>,
     pub(crate) interrupt: Interrupt,
+}
+
+/// A command that runs beside others until it is asked to end. Dropping it ends it.
+pub(crate) struct Kept {
+    runner: Child,
+    /// When this is closed, the runner ends the command.
+    leash: Option<ChildStdin>,
 }
 
 impl Meter {
@@ -80,7 +89,7 @@ impl Meter {
         let complaints = File::create(&self.complaints).on("create", &self.complaints)?;
         let mut runner = Command::new(&self.runner);
         runner.arg(RUNNER).args(command).stdin(Stdio::null()).stdout(Stdio::piped());
-        runner.stderr(complaints);
+        runner.stderr(complaints).envs(self.environment.iter().cloned());
         system::lead_group(&mut runner);
         let started = Instant::now();
         let child = self.interrupt.start_group(|| runner.spawn())?;
@@ -120,6 +129,19 @@ impl Meter {
         Ok(run)
     }
 
+    /// Starts a command that goes on until `Kept::stop`; all that it says goes to the file `said`.
+    pub(crate) fn keep(&self, command: &[OsString], said: &Path) -> Result<Kept> {
+        self.interrupt.check()?;
+        let file = File::create(said).on("create", said)?;
+        let mut runner = Command::new(&self.runner);
+        runner.arg(KEEPER).args(command).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(file);
+        runner.envs(self.environment.iter().cloned());
+        system::lead_group(&mut runner);
+        let mut runner = runner.spawn().on("start", &self.runner)?;
+        let leash = runner.stdin.take();
+        Ok(Kept { runner, leash })
+    }
+
     fn complaint(&self) -> Result<String> {
         let bytes = fs::read(&self.complaints).on("read", &self.complaints)?;
         let tail = &bytes[bytes.len().saturating_sub(COMPLAINT_BYTES_MAX)..];
@@ -127,9 +149,44 @@ impl Meter {
     }
 }
 
+impl Kept {
+    pub(crate) fn is_over(&mut self) -> bool {
+        !matches!(self.runner.try_wait(), Ok(None))
+    }
+
+    /// Ends the command, and says what it took. That a signal ended it is as it should be.
+    pub(crate) fn stop(mut self) -> Result<Run> {
+        drop(self.leash.take());
+        let mut text = String::new();
+        if let Some(pipe) = &mut self.runner.stdout {
+            pipe.read_to_string(&mut text).on("read", Path::new("the runner's result"))?;
+        }
+        serde_json::from_str(&text)
+            .map_err(io::Error::from)
+            .on("understand", Path::new("the runner's result"))
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        drop(self.leash.take());
+        // It was ours to start, and nobody is left to be told.
+        drop(self.runner.wait());
+    }
+}
+
 /// The runner's whole life: starts the command, waits for it, prints a `Run` as JSON.
 pub(crate) fn runner(command: &[OsString]) -> ExitCode {
-    let run = match measure(command) {
+    print(measure(command))
+}
+
+/// The same for a command that goes on until our standard input ends.
+pub(crate) fn keeper(command: &[OsString]) -> ExitCode {
+    print(measure_until_asked(command))
+}
+
+fn print(run: io::Result<Run>) -> ExitCode {
+    let run = match run {
         Ok(run) => run,
         Err(error) => {
             Run::without_result(Duration::ZERO, End::NotStarted(format!("start: {error}")))
@@ -150,7 +207,58 @@ fn measure(command: &[OsString]) -> io::Result<Run> {
     copier.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
     let started = Instant::now();
     let status = copier.spawn()?.wait()?;
-    let wall = started.elapsed();
+    finish(started.elapsed(), status)
+}
+
+fn measure_until_asked(command: &[OsString]) -> io::Result<Run> {
+    let (program, arguments) =
+        command.split_first().ok_or_else(|| io::Error::other("no command"))?;
+    system::accept_signals()?;
+    let mut service = Command::new(program);
+    service.args(arguments).stdin(Stdio::null()).stdout(io::stderr());
+    let started = Instant::now();
+    let mut service = service.spawn()?;
+    let (sender, leash) = mpsc::channel::<()>();
+    thread::spawn(move || {
+        // Its end is what counts, however it comes about.
+        drop(io::copy(&mut io::stdin(), &mut io::sink()));
+        drop(sender);
+    });
+    let mut asked: Option<Instant> = None;
+    let status = loop {
+        if let Some(status) = service.try_wait()? {
+            break status;
+        }
+        match asked {
+            None if leash.recv_timeout(LEASH_STEP) == Err(RecvTimeoutError::Disconnected) => {
+                // What its children took is known only once it has waited for them.
+                let asked_at = Instant::now();
+                while has_children(service.id()) && asked_at.elapsed() < CHILDREN_TIME {
+                    thread::sleep(GRACE_STEP);
+                }
+                // Nobody has waited for it, so its number cannot be another's.
+                drop(system::terminate(service.id()));
+                asked = Some(Instant::now());
+            }
+            None => {}
+            Some(asked) => {
+                if asked.elapsed() > GRACE {
+                    service.kill()?;
+                }
+                thread::sleep(GRACE_STEP);
+            }
+        }
+    };
+    finish(started.elapsed(), status)
+}
+
+/// Where the system does not tell, it has none.
+fn has_children(process: u32) -> bool {
+    let list = fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
+    list.is_ok_and(|list| !list.trim().is_empty())
+}
+
+fn finish(wall: Duration, status: ExitStatus) -> io::Result<Run> {
     let usage = system::children_usage()?;
     let end = match (status.code(), system::signal(status)) {
         (Some(code), _) => End::Exited(code),
@@ -195,6 +303,15 @@ impl Spread {
 
 /// The hidden first argument that makes this program a runner.
 pub(crate) const RUNNER: &str = "run-one-command";
+/// The same for a runner of a command that goes on until it is asked to end.
+pub(crate) const KEEPER: &str = "keep-one-command";
+/// How long a daemon's children may take to end after the client did.
+const CHILDREN_TIME: Duration = Duration::from_secs(2);
+/// How long a command that was asked to end may take for it.
+const GRACE: Duration = Duration::from_secs(10);
+/// Rare enough to disturb nothing that is measured meanwhile.
+const LEASH_STEP: Duration = Duration::from_millis(50);
+const GRACE_STEP: Duration = Duration::from_millis(2);
 /// Enough for the last few lines of a complaint.
 const COMPLAINT_BYTES_MAX: usize = 1000;
 

@@ -1,4 +1,4 @@
-//! The copiers: how each is called, what it promises to keep, and where it is on this machine.
+//! The copiers on one machine: how each is called, what it promises to keep, and where it is on this machine.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::services::Service;
 use crate::verify::Fidelity;
 
 /// A copier that can be compared.
@@ -37,10 +38,41 @@ pub(crate) struct Arm {
     pub(crate) fidelity: Fidelity,
     /// Whether the copy survives a power failure when the command returns.
     pub(crate) durability: &'static str,
-    /// With the words SOURCE and TARGET where the paths go.
-    pub(crate) arguments: Vec<&'static str>,
-    #[serde(skip)]
+    pub(crate) encryption: &'static str,
+    pub(crate) calls: Vec<Call>,
+    /// What has to run at the far end.
+    pub(crate) service: Option<Service>,
+    /// Whether a second run finds that nothing is left to do.
+    pub(crate) has_noop: bool,
+    /// It would take hours for more files, or lose the links among them.
+    pub(crate) is_for_few_plain_files: bool,
     pub(crate) is_blit: bool,
+}
+
+/// What a copy goes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Operation {
+    Copy,
+    Push,
+    Pull,
+}
+
+/// How an arm is called for one operation.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Call {
+    pub(crate) operation: Operation,
+    /// With the words SOURCE and TARGET where paths go, or, in a longer word, ADDRESS and FAR where
+    /// the daemon's address and the path that it knows go.
+    pub(crate) arguments: Vec<String>,
+}
+
+/// What takes the places of the words in a call.
+pub(crate) struct Places<'a> {
+    pub(crate) source: &'a Path,
+    pub(crate) target: &'a Path,
+    pub(crate) address: &'a str,
+    pub(crate) far: &'a str,
 }
 
 /// A contestant that was asked for and is not here.
@@ -58,21 +90,44 @@ pub(crate) struct Search<'a> {
 }
 
 impl Arm {
-    pub(crate) fn command(&self, source: &Path, target: &Path) -> Vec<OsString> {
+    /// None for an operation that this arm does not know.
+    pub(crate) fn command(
+        &self,
+        operation: Operation,
+        places: &Places<'_>,
+    ) -> Option<Vec<OsString>> {
+        let call = self.calls.iter().find(|call| call.operation == operation)?;
         let mut command = vec![self.program.clone().into_os_string()];
-        command.extend(self.arguments.iter().map(|argument| match *argument {
-            "SOURCE" => source.as_os_str().to_os_string(),
-            "SOURCE/" => source.join("").into_os_string(),
-            "TARGET" => target.as_os_str().to_os_string(),
-            "TARGET/" => target.join("").into_os_string(),
-            other => other.into(),
+        command.extend(call.arguments.iter().map(|argument| match argument.as_str() {
+            "SOURCE" => places.source.as_os_str().to_os_string(),
+            "SOURCE/" => places.source.join("").into_os_string(),
+            "TARGET" => places.target.as_os_str().to_os_string(),
+            "TARGET/" => places.target.join("").into_os_string(),
+            other => other.replace("ADDRESS", places.address).replace("FAR", places.far).into(),
         }));
-        command
+        Some(command)
     }
 
-    /// As a person would type it.
-    pub(crate) fn command_line(&self) -> String {
-        format!("{} {}", self.program.display(), self.arguments.join(" "))
+    /// As a person would type them.
+    pub(crate) fn command_lines(&self) -> impl Iterator<Item = String> {
+        let line = |call: &Call| format!("{} {}", self.program.display(), call.arguments.join(" "));
+        self.calls.iter().map(line)
+    }
+}
+
+impl Call {
+    pub(crate) fn new(operation: Operation, words: &[&str]) -> Self {
+        Self { operation, arguments: words.iter().map(|word| (*word).to_owned()).collect() }
+    }
+}
+
+impl Operation {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::Push => "push",
+            Self::Pull => "pull",
+        }
     }
 }
 
@@ -92,7 +147,12 @@ impl Peer {
                 version: version.clone(),
                 fidelity: self.fidelity(),
                 durability: "none",
-                arguments,
+                encryption: "none",
+                calls: vec![Call::new(Operation::Copy, &arguments)],
+                service: None,
+                // The others copy everything again, or into the target.
+                has_noop: matches!(self, Self::Blit | Self::Rsync),
+                is_for_few_plain_files: false,
                 is_blit: self == Self::Blit,
             }),
             None => Err(Missing { name, looked_for: self.looked_for(search) }),
@@ -145,7 +205,7 @@ impl Peer {
 }
 
 impl Engine {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Threads => "threads",
@@ -192,7 +252,10 @@ mod tests {
             search(folder.path()).into_iter().map(|arm| arm.expect("an arm")).collect();
         let names: Vec<&str> = arms.iter().map(|arm| arm.name.as_str()).collect();
         assert_eq!(names, ["blit-auto", "blit-uring", "cpz"]);
-        let command = arms[1].command(Path::new("s"), Path::new("t"));
+        let places =
+            Places { source: Path::new("s"), target: Path::new("t"), address: "", far: "" };
+        let command = arms[1].command(Operation::Copy, &places).expect("it copies");
+        assert!(arms[1].command(Operation::Push, &places).is_none());
         let source = Path::new("s").join("").into_os_string();
         assert_eq!(command[4], source);
         assert_eq!(command[1..4], ["copy", "--engine", "uring"]);

@@ -1,15 +1,15 @@
-//! What came out: the data that goes to JSON, and the tables for people; it measures nothing.
-
-use std::io::{self, Write};
+//! What came out: the data that goes to JSON, and what follows from the single runs; it neither
+//! measures nor prints.
 
 use serde::Serialize;
 
+use crate::ceilings::{Bound, Ceilings};
 use crate::filesystem::Mount;
 use crate::machine::Machine;
-use crate::measure::{End, Run, Spread};
-use crate::peers::{Arm, Missing};
+use crate::measure::{Run, Spread};
+use crate::peers::{Arm, Missing, Operation};
 use crate::snapshot::Census;
-use crate::verify::Fidelity;
+use crate::verify::{Fidelity, Verdict};
 
 /// One session.
 #[derive(Debug, Serialize)]
@@ -17,12 +17,14 @@ pub(crate) struct Report {
     /// Changes when a reader of the JSON would have to.
     pub(crate) format: u32,
     pub(crate) version: &'static str,
+    pub(crate) verb: &'static str,
     pub(crate) machine: Machine,
     pub(crate) conditions: Conditions,
     pub(crate) arms: Vec<Arm>,
     pub(crate) missing: Vec<Missing>,
     /// What starting a command that does nothing costs here, in time and in peak memory.
     pub(crate) floor: Run,
+    pub(crate) ceilings: Option<Ceilings>,
     pub(crate) trees: Vec<TreeReport>,
 }
 
@@ -35,17 +37,25 @@ pub(crate) struct Conditions {
     pub(crate) fresh: String,
 }
 
+/// All runs of one operation on one tree.
 #[derive(Debug, Serialize)]
 pub(crate) struct TreeReport {
     pub(crate) name: String,
+    /// In words: `copy`, `push`, `pull`, or one of these with `no-op` when nothing is left to do.
+    pub(crate) operation: String,
+    #[serde(skip)]
+    pub(crate) transfer: Operation,
     pub(crate) census: Census,
     pub(crate) source_mount: Mount,
     pub(crate) target_mount: Mount,
     /// Whether copies may share their blocks with the source here, as most tools then let them.
     pub(crate) can_reflink: bool,
+    /// What no copier can be expected to beat.
+    pub(crate) bound: Option<Bound>,
     pub(crate) notes: Vec<String>,
     pub(crate) rows: Vec<Row>,
     pub(crate) runs: Vec<RunRecord>,
+    pub(crate) calls: Vec<Calls>,
 }
 
 /// One run of one arm.
@@ -57,6 +67,10 @@ pub(crate) struct RunRecord {
     pub(crate) position: usize,
     #[serde(flatten)]
     pub(crate) run: Run,
+    /// What the daemon took from its start to its end.
+    pub(crate) service: Option<Run>,
+    /// What the loopback device carried during the run, for anybody.
+    pub(crate) wire_bytes: Option<u64>,
     /// Processor seconds of everything else during the run: other processes and kernel threads.
     pub(crate) others_cpu_seconds: Option<f64>,
     /// What writing everything back took afterwards; not part of the wall time.
@@ -66,20 +80,36 @@ pub(crate) struct RunRecord {
     pub(crate) examples: Vec<String>,
 }
 
+/// The system calls of one run of one arm.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Calls {
+    pub(crate) arm: String,
+    /// None where they could not be counted.
+    pub(crate) command: Option<u64>,
+    pub(crate) service: Option<u64>,
+}
+
 /// All runs of one arm on one tree.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     pub(crate) arm: String,
     pub(crate) fidelity: Fidelity,
     pub(crate) durability: &'static str,
+    pub(crate) encryption: &'static str,
     pub(crate) wall_seconds: Spread,
     /// The median over the rounds of this arm's wall time divided by that of the arm `ratio_to`.
     pub(crate) ratio: f64,
     pub(crate) ratio_to: String,
     pub(crate) files_per_second: f64,
     pub(crate) megabytes_per_second: f64,
+    /// The time of the bound divided by the median: 1 is as fast as plain loops are here.
+    pub(crate) ceiling_share: Option<f64>,
+    /// Of the command and its daemon together.
     pub(crate) cpu_seconds: f64,
     pub(crate) peak_bytes: u64,
+    pub(crate) service_peak_bytes: Option<u64>,
+    pub(crate) wire_bytes: Option<f64>,
+    pub(crate) calls_per_entry: Option<f64>,
     pub(crate) is_verified: bool,
 }
 
@@ -87,66 +117,56 @@ impl Report {
     pub(crate) fn is_success(&self) -> bool {
         self.trees.iter().flat_map(|tree| &tree.rows).all(|row| row.is_verified)
     }
+}
 
-    pub(crate) fn print(&self, out: &mut impl Write) -> io::Result<()> {
-        self.print_header(out)?;
-        for tree in &self.trees {
-            tree.print(out)?;
-        }
-        writeln!(out)?;
-        for line in LEGEND {
-            writeln!(out, "{line}")?;
-        }
-        Ok(())
+impl RunRecord {
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        self.run.cpu_seconds() + self.service.as_ref().map_or(0.0, Run::cpu_seconds)
     }
 
-    fn print_header(&self, out: &mut impl Write) -> io::Result<()> {
-        let machine = &self.machine;
-        writeln!(
-            out,
-            "machine     {}, {} cores, {:.1} GiB; load {} at the start",
-            machine.processor,
-            machine.cores,
-            bytes_in(machine.memory_bytes, 30),
-            machine.load
-        )?;
-        writeln!(out, "system      {}, {}", machine.kernel, machine.distribution)?;
-        writeln!(
-            out,
-            "conditions  {} rounds, seed {}, {} source; target: {}",
-            self.conditions.rounds,
-            self.conditions.seed,
-            self.conditions.cache,
-            self.conditions.fresh
-        )?;
-        writeln!(
-            out,
-            "floor       a command that does nothing takes {:.4} s and {:.1} MiB",
-            self.floor.wall_seconds,
-            bytes_in(self.floor.peak_bytes, 20)
-        )?;
-        if !machine.is_root {
-            writeln!(out, "note        not root: nobody's copy is held to owners")?;
-        }
-        for arm in &self.arms {
-            writeln!(out, "{:<11} {}   ({})", arm.name, arm.command_line(), arm.version)?;
-        }
-        for missing in &self.missing {
-            writeln!(out, "{:<11} MISSING: no {}", missing.name, missing.looked_for)?;
-        }
-        Ok(())
+    /// Takes over what the comparison found.
+    pub(crate) fn judge(&mut self, verdict: &Verdict) {
+        self.is_verified &= verdict.is_equal();
+        self.differences = verdict.differences;
+        self.examples.clone_from(&verdict.examples);
     }
 }
 
 impl TreeReport {
+    /// Without any run yet.
+    pub(crate) fn new(name: &str, transfer: Operation, is_noop: bool) -> Self {
+        let noop = if is_noop { " no-op" } else { "" };
+        Self {
+            name: name.to_owned(),
+            operation: format!("{}{noop}", transfer.name()),
+            transfer,
+            census: Census::default(),
+            source_mount: Mount::default(),
+            target_mount: Mount::default(),
+            can_reflink: false,
+            bound: None,
+            notes: Vec::new(),
+            rows: Vec::new(),
+            runs: Vec::new(),
+            calls: Vec::new(),
+        }
+    }
+
+    pub(crate) fn title(&self) -> String {
+        format!("{}, {}", self.name, self.operation)
+    }
+
     /// Adds the rows that follow from the runs.
     pub(crate) fn summarize(&mut self, arms: &[Arm]) {
-        let Some(base) = arms.iter().find(|arm| arm.is_blit).or(arms.first()) else { return };
-        self.rows = arms.iter().filter_map(|arm| self.row(arm, &base.name)).collect();
+        let has_run = |arm: &&Arm| self.runs.iter().any(|run| run.arm == arm.name);
+        let runners: Vec<&Arm> = arms.iter().filter(has_run).collect();
+        let base = runners.iter().find(|arm| arm.is_blit).or(runners.first());
+        let Some(base) = base else { return };
+        self.rows = runners.iter().filter_map(|arm| self.row(arm, &base.name)).collect();
     }
 
     /// The share of one processor that everything but the arms used while they ran.
-    fn others(&self) -> Option<f64> {
+    pub(crate) fn others(&self) -> Option<f64> {
         let sum =
             |part: fn(&RunRecord) -> Option<f64>| self.runs.iter().filter_map(part).sum::<f64>();
         let wall = sum(|record| record.others_cpu_seconds.map(|_| record.run.wall_seconds));
@@ -164,166 +184,45 @@ impl TreeReport {
         let pace = |amount: f64| {
             if wall_seconds.median > 0.0 { amount / wall_seconds.median } else { 0.0 }
         };
+        let wire = Spread::of(runs.iter().filter_map(|record| record.wire_bytes).map(float));
+        let services = runs.iter().filter_map(|record| record.service.as_ref());
         Some(Row {
             arm: arm.name.clone(),
             fidelity: arm.fidelity,
             durability: arm.durability,
+            encryption: arm.encryption,
             wall_seconds,
             ratio: Spread::of(ratios)?.median,
             ratio_to: base.to_owned(),
             files_per_second: pace(float(self.census.files)),
             megabytes_per_second: pace(float(self.census.bytes) / 1e6),
-            cpu_seconds: Spread::of(runs.iter().map(|record| record.run.cpu_seconds()))?.median,
+            ceiling_share: self.bound.map(|bound| pace(bound.seconds)),
+            cpu_seconds: Spread::of(runs.iter().map(|record| record.cpu_seconds()))?.median,
             peak_bytes: runs.iter().map(|record| record.run.peak_bytes).max()?,
+            service_peak_bytes: services.map(|run| run.peak_bytes).max(),
+            wire_bytes: wire.map(|wire| wire.median),
+            calls_per_entry: self.calls_per_entry(&arm.name),
             is_verified: runs.iter().all(|record| record.is_verified),
         })
     }
 
-    fn print(&self, out: &mut impl Write) -> io::Result<()> {
+    fn calls_per_entry(&self, arm: &str) -> Option<f64> {
+        let calls = self.calls.iter().find(|calls| calls.arm == arm)?;
         let census = &self.census;
-        writeln!(
-            out,
-            "\n{}: {} files, {} directories, {} symlinks, {} others; {:.1} MiB ({:.1} MiB on disk)",
-            self.name,
-            census.files,
-            census.directories,
-            census.symlinks,
-            census.others,
-            bytes_in(census.bytes, 20),
-            bytes_in(census.allocated_bytes, 20)
-        )?;
-        writeln!(
-            out,
-            "  on {}{}",
-            self.target_mount,
-            if self.can_reflink { "; copies may share blocks (reflink)" } else { "; no reflinks" }
-        )?;
-        if self.source_mount != self.target_mount {
-            writeln!(out, "  from {}: ANOTHER FILE SYSTEM", self.source_mount)?;
-        }
-        for note in &self.notes {
-            writeln!(out, "  {note}")?;
-        }
-        print_table(out, &self.rows)?;
-        if let Some(others) = self.others() {
-            let verdict = if others > OTHERS_MAX { "ATTENTION, NOT A QUIET MACHINE: " } else { "" };
-            let percent = others * 100.0;
-            writeln!(out, "  {verdict}everything else used {percent:.0}% of one core meanwhile")?;
-        }
-        for record in self.runs.iter().filter(|record| !record.is_verified) {
-            record.print_failure(out)?;
-        }
-        Ok(())
+        let entries = census.files + census.directories + census.symlinks + census.others;
+        Some(float(calls.command? + calls.service.unwrap_or(0)) / float(entries.max(1)))
     }
-}
-
-impl RunRecord {
-    fn print_failure(&self, out: &mut impl Write) -> io::Result<()> {
-        write!(out, "  FAILED: {} in round {}: ", self.arm, self.round)?;
-        match &self.run.end {
-            End::Exited(0) => writeln!(out, "{} differences", self.differences)?,
-            End::Exited(code) => writeln!(out, "exit status {code}")?,
-            End::Signalled(signal) => writeln!(out, "killed by signal {signal}")?,
-            End::NotStarted(why) => writeln!(out, "{why}")?,
-            End::TimedOut => writeln!(out, "killed after the time limit")?,
-        }
-        for line in self.run.complaint.lines().take(4) {
-            writeln!(out, "    it says: {}", line.escape_debug())?;
-        }
-        for example in &self.examples {
-            writeln!(out, "    {example}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::fmt::Display for Mount {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({}), {} at {}", self.format, self.options, self.device, self.point)
-    }
-}
-
-fn print_table(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
-    let Some(first) = rows.first() else { return Ok(()) };
-    let mut table = vec![
-        ["arm", "class", "durable", "wall s", "min", "max", "spread", "ratio", "files/s", "MB/s"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
-    table[0].extend(["CPU s", "peak MiB", "verified"].map(str::to_owned));
-    table[0][7] = format!("x {}", first.ratio_to);
-    table.extend(rows.iter().map(cells));
-    let widths: Vec<usize> = (0..table[0].len())
-        .map(|column| table.iter().map(|row| row[column].len()).max().unwrap_or(0))
-        .collect();
-    for row in &table {
-        write!(out, " ")?;
-        for (index, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            // Words to the left, numbers to the right.
-            if index < 3 {
-                write!(out, " {cell:<width$} ")?;
-            } else {
-                write!(out, " {cell:>width$} ")?;
-            }
-        }
-        writeln!(out)?;
-    }
-    Ok(())
-}
-
-fn cells(row: &Row) -> Vec<String> {
-    let fidelity = match row.fidelity {
-        Fidelity::Data => "data",
-        Fidelity::ModeTimes => "mode+times",
-        Fidelity::Full => "full",
-    };
-    vec![
-        row.arm.clone(),
-        fidelity.to_owned(),
-        row.durability.to_owned(),
-        seconds(row.wall_seconds.median),
-        seconds(row.wall_seconds.min),
-        seconds(row.wall_seconds.max),
-        format!("{:.0}%", row.wall_seconds.width() * 100.0),
-        format!("{:.2}", row.ratio),
-        format!("{:.0}", row.files_per_second),
-        format!("{:.0}", row.megabytes_per_second),
-        format!("{:.2}", row.cpu_seconds),
-        format!("{:.1}", bytes_in(row.peak_bytes, 20)),
-        if row.is_verified { "yes" } else { "FAILED" }.to_owned(),
-    ]
-}
-
-/// With as many digits as mean something.
-fn seconds(seconds: f64) -> String {
-    if seconds < 0.1 { format!("{seconds:.4}") } else { format!("{seconds:.3}") }
-}
-
-fn bytes_in(bytes: u64, shift: u32) -> f64 {
-    float(bytes) / float(1 << shift)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for people and for ratios, 53 bits are plenty")]
-fn float(number: u64) -> f64 {
+pub(crate) fn float(number: u64) -> f64 {
     number as f64
 }
-
-/// The kernel's write-back alone is below this; a compiler in another window is above.
-const OTHERS_MAX: f64 = 0.5;
-
-const LEGEND: [&str; 7] = [
-    "class: what the copy was checked for. data: names, contents, symlinks. mode+times: also modes and",
-    "times of files. full: also those of directories and symlinks, owners, hard links, attributes, holes.",
-    "wall s: the median, with the least, the most, and their distance as a share of the median (spread).",
-    "x: the median over the rounds of this arm's time divided by the named arm's; above 1 is slower.",
-    "MB/s: 1e6 bytes of file contents, holes in full, hard links once. CPU s: median of user and system",
-    "time of the command and its children; not of kernel threads. peak: its largest process, in any round.",
-    "durable: none means that the command returned before the data was on the disk.",
-];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::End;
 
     fn arm(name: &str, is_blit: bool) -> Arm {
         Arm {
@@ -332,7 +231,11 @@ mod tests {
             version: "1".to_owned(),
             fidelity: Fidelity::Full,
             durability: "none",
-            arguments: vec!["SOURCE", "TARGET"],
+            encryption: "none",
+            calls: Vec::new(),
+            service: None,
+            has_noop: true,
+            is_for_few_plain_files: false,
             is_blit,
         }
     }
@@ -350,6 +253,8 @@ mod tests {
                 end: End::Exited(0),
                 complaint: String::new(),
             },
+            service: None,
+            wire_bytes: None,
             others_cpu_seconds: Some(0.0),
             sync_seconds: 0.0,
             is_verified: true,
@@ -359,22 +264,10 @@ mod tests {
     }
 
     fn tree(runs: Vec<RunRecord>) -> TreeReport {
-        let mount = Mount {
-            device: "/dev/a".to_owned(),
-            point: "/".to_owned(),
-            format: "ext4".to_owned(),
-            options: "rw".to_owned(),
-        };
-        TreeReport {
-            name: "small".to_owned(),
-            census: Census { files: 10, bytes: 4_000_000, ..Census::default() },
-            source_mount: mount.clone(),
-            target_mount: mount,
-            can_reflink: false,
-            notes: Vec::new(),
-            rows: Vec::new(),
-            runs,
-        }
+        let mut tree = TreeReport::new("small", Operation::Copy, false);
+        tree.census = Census { files: 10, bytes: 4_000_000, ..Census::default() };
+        tree.runs = runs;
+        tree
     }
 
     #[test]
@@ -411,5 +304,30 @@ mod tests {
         assert!(text.contains("x cp"), "{text}");
         assert!(text.contains("FAILED: cp in round 1: exit status 3"), "{text}");
         assert!(!text.contains('\x1b'), "{text}");
+    }
+
+    #[test]
+    fn what_a_daemon_took_counts_and_has_its_own_peak() {
+        let mut pushed = record("blit-auto", 1, 2.0);
+        pushed.service = Some(Run { peak_bytes: 7 << 20, ..pushed.run.clone() });
+        pushed.wire_bytes = Some(5);
+        let mut tree = tree(vec![pushed]);
+        tree.bound = Some(Bound { seconds: 1.0, by: "sending" });
+        tree.calls.push(Calls {
+            arm: "blit-auto".to_owned(),
+            command: Some(30),
+            service: Some(70),
+        });
+        tree.summarize(&[arm("blit-auto", true), arm("absent", false)]);
+        assert_eq!(tree.rows.len(), 1);
+        let row = &tree.rows[0];
+        assert_eq!(row.cpu_seconds.to_bits(), 4f64.to_bits());
+        assert_eq!(row.service_peak_bytes, Some(7 << 20));
+        assert_eq!(row.ceiling_share.expect("a bound").to_bits(), 0.5f64.to_bits());
+        assert_eq!(row.calls_per_entry.expect("a count").to_bits(), 10f64.to_bits());
+        let mut text = Vec::new();
+        tree.print(&mut text).expect("a table");
+        let text = String::from_utf8(text).expect("text");
+        assert!(text.contains("far MiB") && text.contains("50%"), "{text}");
     }
 }

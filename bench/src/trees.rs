@@ -315,11 +315,11 @@ impl Item {
 }
 
 /// SplitMix64: small, seekable by its seed, and good enough to defeat compression.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// The stream of one entry, so that no entry depends on those before it.
-    fn new(seed: u64, stream: u64) -> Self {
+    pub(crate) fn new(seed: u64, stream: u64) -> Self {
         let mut random = Self(seed ^ stream.wrapping_mul(0xd6e8_feb8_6659_fd93));
         Self(random.next())
     }
@@ -336,7 +336,7 @@ impl Random {
         self.next() % limit.max(1)
     }
 
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         let len = from.len() as u64;
         &from[usize::try_from(self.below(len)).expect("an index of a slice")]
     }

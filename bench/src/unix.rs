@@ -1,19 +1,20 @@
 //! The Unix calls that std has no portable name for; it decides nothing.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::sys::time::TimeValLike;
 use nix::unistd::{Pid, geteuid};
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, XattrFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, XattrFlags};
 
 use crate::snapshot::{Mtime, Stat};
 
@@ -109,9 +110,13 @@ pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
     Ok(space.f_bavail.saturating_mul(space.f_frsize))
 }
 
-/// Writes back what every file system holds.
-pub(crate) fn sync() {
-    rustix::fs::sync();
+/// Writes back what the file system of `path` holds, or every one where the system's `sync` does
+/// not know how to choose: on a shared machine the others' data would take minutes.
+pub(crate) fn sync(path: &Path) {
+    let one = Command::new("sync").arg("-f").arg(path).stdin(Stdio::null()).output();
+    if !one.is_ok_and(|output| output.status.success()) {
+        rustix::fs::sync();
+    }
 }
 
 pub(crate) fn children_usage() -> io::Result<ChildrenUsage> {
@@ -122,6 +127,19 @@ pub(crate) fn children_usage() -> io::Result<ChildrenUsage> {
         system_seconds: seconds(usage.system_time().num_microseconds()),
         peak_bytes: u64::try_from(usage.max_rss()).unwrap_or(0) * unit,
     })
+}
+
+/// What this process has taken itself, in user and system seconds together.
+pub(crate) fn own_cpu_seconds() -> io::Result<f64> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+    let spent = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Ok(seconds(spent))
+}
+
+/// Makes a new file below an open directory.
+pub(crate) fn create_in(directory: &File, name: &str) -> io::Result<File> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o644))?.into())
 }
 
 pub(crate) fn signal(status: ExitStatus) -> Option<i32> {
@@ -136,6 +154,12 @@ pub(crate) fn lead_group(command: &mut Command) {
 pub(crate) fn kill_group(leader: u32) -> io::Result<()> {
     let leader = i32::try_from(leader).map_err(io::Error::other)?;
     Ok(killpg(Pid::from_raw(leader), Signal::SIGKILL)?)
+}
+
+/// Asks a child that was not waited for yet to end.
+pub(crate) fn terminate(child: u32) -> io::Result<()> {
+    let child = i32::try_from(child).map_err(io::Error::other)?;
+    Ok(kill(Pid::from_raw(child), Signal::SIGTERM)?)
 }
 
 /// Calls `raise` on each interrupt, hang-up and termination signal from now on, instead of dying.

@@ -93,22 +93,23 @@ pub(crate) fn compare(
     Ok(verdict)
 }
 
-/// Whether the source still is what was snapshot before the copies: a copier that harms it, or a
-/// user who writes to it meanwhile, would make every other verdict worthless.
-pub(crate) fn unchanged(source: &Path, snapshot: &Snapshot) -> Result<Verdict> {
+/// Whether a tree still is what a snapshot shows. A copier that harms the source, or a user who
+/// writes to it meanwhile, would make every other verdict worthless; a run that has nothing to do
+/// leaves the copy alone.
+pub(crate) fn unchanged(root: &Path, snapshot: &Snapshot) -> Result<Verdict> {
     let mut verdict = Verdict::default();
-    let now = Snapshot::take(source)?;
+    let now = Snapshot::take(root)?;
     for (path, wanted) in &snapshot.entries {
         // Deferred allocation may have settled since; nothing else may change.
         let same = now.entries.get(path).is_some_and(|found| {
             Stat { allocated: 0, ..found.clone() } == Stat { allocated: 0, ..wanted.clone() }
         });
         if !same {
-            verdict.add(path, "changed in the source while it was measured");
+            verdict.add(path, "changed although nothing was to be done");
         }
     }
     for path in now.entries.keys().filter(|path| !snapshot.entries.contains_key(*path)) {
-        verdict.add(path, "appeared in the source while it was measured");
+        verdict.add(path, "appeared although nothing was to be done");
     }
     Ok(verdict)
 }

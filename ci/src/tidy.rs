@@ -70,8 +70,10 @@ pub(crate) fn check(tree: &[Source]) -> Vec<Finding> {
 }
 
 fn check_one(source: &Source) -> Vec<Finding> {
-    let mut findings = words::banned(source);
-    findings.extend(shape::name(source));
+    let mut findings = shape::name(source);
+    if !source.is_generated() {
+        findings.extend(words::banned(source));
+    }
     if source.path.ends_with("Cargo.toml") {
         findings.extend(arrows::dependencies(source));
     }

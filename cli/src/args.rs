@@ -5,6 +5,7 @@ mod examples;
 mod filter;
 mod look;
 mod manner;
+mod network;
 mod output;
 mod transfer;
 mod writing;
@@ -18,6 +19,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 pub(crate) use filter::{FilterArgs, Rule};
 pub(crate) use look::{DfArgs, DuArgs, FindArgs, ListArgs, RmArgs, TypeWord};
 pub(crate) use manner::{EngineArgs, EngineWord, EqualityArgs, LeaveOut, Reflink, SelectionArgs};
+pub(crate) use network::{
+    CarriageArgs, DiagnosticsArgs, DiagnosticsCommand, KeyArgs, KeyCommand, ModulesArgs,
+    NetworkArgs,
+};
 pub(crate) use output::{CompletionsArgs, ManArgs, OutputArgs, When};
 pub(crate) use transfer::{CheckArgs, CopyArgs, MirrorArgs, MoveArgs, TransferArgs};
 pub(crate) use writing::WritingArgs;
@@ -72,6 +77,9 @@ pub(crate) enum Command {
     Du(DuArgs),
     Df(DfArgs),
     Rm(RmArgs),
+    Modules(ModulesArgs),
+    Key(KeyArgs),
+    Diagnostics(DiagnosticsArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }

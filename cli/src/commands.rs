@@ -4,11 +4,14 @@ mod check;
 mod completions;
 mod copy;
 mod df;
+mod diagnostics;
 mod du;
 mod find;
+mod key;
 mod list;
 mod man;
 mod mirror;
+mod modules;
 mod r#move;
 mod rm;
 
@@ -29,6 +32,9 @@ pub(crate) fn run(command: Command) -> Exit {
         Command::Du(args) => du::run(&args),
         Command::Df(args) => df::run(&args),
         Command::Rm(args) => rm::run(&args),
+        Command::Modules(args) => modules::run(&args),
+        Command::Key(args) => key::run(&args),
+        Command::Diagnostics(args) => diagnostics::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

@@ -117,7 +117,7 @@ fn examine(path: &Path, run: &mut Run) -> Result<Meta, Error> {
     let spec = TransferSpec { recursive: false, ..TransferSpec::new(Verb::Copy) };
     let mut found = None;
     let outcome = run.watch(
-        |hands, observe| look::look(&endpoint, &spec, hands, observe),
+        |hands, observe| look::look(&endpoint, &spec, (hands, None), observe),
         |_, notice| {
             if let Notice::Listing(listing) = notice
                 && listing.named
@@ -145,7 +145,7 @@ fn own_uid(path: &Path, run: &mut Run) -> Result<u32, Error> {
     let endpoint = options::endpoint(path.as_os_str())?;
     let mut space = None;
     run.tell(|hands, _| {
-        space = Some(look::space(&endpoint, hands));
+        space = Some(look::space(&endpoint, hands, None));
         blit_rpc::transfer::Outcome::default()
     })?;
     match space {

@@ -1,6 +1,7 @@
 //! What the typed words mean, checked: from `args` to what can be run.
 //! It must not print, and it must not start anything.
 
+pub(crate) mod access;
 pub(crate) mod limit;
 
 use std::ffi::{OsStr, OsString};
@@ -16,8 +17,8 @@ use blit_rpc::keep;
 use blit_rpc::transfer::Request;
 
 use crate::args::{
-    self, CheckArgs, CopyArgs, EngineArgs, EqualityArgs, LeaveOut, MirrorArgs, OutputArgs, RmArgs,
-    SelectionArgs, TransferArgs, When, WritingArgs,
+    self, CarriageArgs, CheckArgs, CopyArgs, EngineArgs, EqualityArgs, LeaveOut, MirrorArgs,
+    OutputArgs, RmArgs, SelectionArgs, TransferArgs, When, WritingArgs,
 };
 
 /// What was asked for.
@@ -41,6 +42,10 @@ pub(crate) enum Verb {
     Df,
     /// `blit rm`.
     Rm,
+    /// `blit modules`.
+    Modules,
+    /// `blit diagnostics`.
+    Diagnostics,
 }
 
 impl Verb {
@@ -56,12 +61,14 @@ impl Verb {
             Self::Du => "du",
             Self::Df => "df",
             Self::Rm => "rm",
+            Self::Modules => "modules",
+            Self::Diagnostics => "diagnostics",
         }
     }
 
     /// It only prints what is there, to whoever listens.
     pub(crate) fn looks(self) -> bool {
-        matches!(self, Self::List | Self::Find | Self::Du | Self::Df)
+        !matches!(self, Self::Copy | Self::Mirror | Self::Move | Self::Check | Self::Rm)
     }
 }
 
@@ -159,6 +166,9 @@ fn ending(json: bool, quiet: bool) -> Ending {
     }
 }
 
+/// For what needs none: nothing is started before there is work.
+pub(crate) const NO_ENGINE: EngineOptions = EngineOptions { choice: Choice::Auto, workers: None };
+
 /// Reads which engine `args` want.
 pub(crate) fn engine(args: &EngineArgs) -> EngineOptions {
     let choice = match args.engine {
@@ -195,13 +205,18 @@ pub(crate) fn request(
         equality: equality(&args.equality, args.selection.ignore_times),
         selection: selection(&args.selection),
         one_file_system: args.filter.one_file_system,
+        delta: !args.carriage.no_delta,
         ..TransferSpec::new(verb)
     };
+    let (sources, destination) = (endpoints(sources)?, endpoint(destination)?);
+    let places = sources.iter().chain([&destination]);
     Ok(Request {
-        sources: endpoints(sources)?,
-        destination: endpoint(destination)?,
+        access: access::if_remote(places, &args.network, &args.carriage)?,
+        sources,
+        destination,
         spec,
         stall_timeout_s: stall_timeout_s(args.patience.stall_timeout),
+        retries: args.carriage.retry,
     })
 }
 
@@ -254,11 +269,15 @@ pub(crate) fn check(args: &CheckArgs, telling: &Telling) -> Result<Request, Erro
         one_file_system: args.filter.one_file_system,
         ..TransferSpec::new(spec::Verb::Mirror)
     };
+    let (sources, destination) = (vec![endpoint(&args.a)?], endpoint(&args.b)?);
+    let places = sources.iter().chain([&destination]);
     Ok(Request {
-        sources: vec![endpoint(&args.a)?],
-        destination: endpoint(&args.b)?,
+        access: access::if_remote(places, &args.network, &CarriageArgs::default())?,
+        sources,
+        destination,
         spec,
         stall_timeout_s: stall_timeout_s(args.patience.stall_timeout),
+        retries: 0,
     })
 }
 

@@ -57,7 +57,7 @@ impl Exit {
             | ErrorKind::NotFound
             | ErrorKind::NotADirectory
             | ErrorKind::IsADirectory => Self::Usage,
-            ErrorKind::Refused => Self::Refused,
+            ErrorKind::Refused | ErrorKind::Unreachable => Self::Refused,
             ErrorKind::Interrupted => Self::Interrupted,
             ErrorKind::Vanished
             | ErrorKind::Changed
@@ -73,6 +73,8 @@ impl Exit {
             | ErrorKind::Io
             | ErrorKind::Exhausted
             | ErrorKind::Stalled
+            | ErrorKind::Disconnected
+            | ErrorKind::Protocol
             | ErrorKind::Internal
             | ErrorKind::Other => Self::Failed,
         }
@@ -202,7 +204,12 @@ fn plain_hint(kind: ErrorKind, verb: &str) -> Option<&'static str> {
         }
         ErrorKind::Interrupted if !writes(verb) => return None,
         ErrorKind::Interrupted => "run the same command again; it goes on where it stopped",
-        ErrorKind::Refused => "check that the other machine runs blitd and lets you in",
+        ErrorKind::Unreachable => {
+            "check the name and the port, and that blitd runs there and listens on that address"
+        }
+        ErrorKind::Refused => "`blit modules HOST` shows what the other machine offers you",
+        ErrorKind::Disconnected => "run the same command again; it goes on where it stopped",
+        ErrorKind::Protocol => "both sides must run blit; see that their versions match",
         ErrorKind::Internal => {
             "this is a mistake in blit; please report it with the command that you ran"
         }
@@ -240,7 +247,10 @@ pub(crate) fn kind_word(kind: ErrorKind) -> &'static str {
         ErrorKind::Usage => "usage",
         ErrorKind::Stalled => "stalled",
         ErrorKind::Interrupted => "interrupted",
+        ErrorKind::Unreachable => "unreachable",
         ErrorKind::Refused => "refused",
+        ErrorKind::Disconnected => "disconnected",
+        ErrorKind::Protocol => "protocol",
         ErrorKind::Internal => "internal",
         ErrorKind::Other => "other",
     }

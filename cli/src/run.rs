@@ -121,7 +121,11 @@ impl Run {
         let ui = &mut self.ui;
         let hands = (machine.engine.as_ref(), &control);
         let mut observe = |notice| {
-            observe(ui, notice);
+            match notice {
+                Notice::Note(text) => ui.aside("note", &text),
+                Notice::Warning(text) => ui.aside("warning", &text),
+                notice => observe(ui, notice),
+            }
             if only_tells && ui.is_broken() {
                 control.cancel();
             }

@@ -18,6 +18,7 @@ use blit_core::path::Escaped;
 use blit_core::summary::{Action, Change};
 use blit_core::task::SpaceFacts;
 use blit_core::{Error, ErrorKind};
+use blit_rpc::look::{ModuleInfo, Welcome};
 use blit_rpc::transfer::Outcome;
 use clap::error::{ContextKind, ContextValue};
 use indicatif::ProgressBar;
@@ -111,6 +112,24 @@ impl Ui {
         self.bar = bar;
     }
 
+    /// Tells something on standard error that is no result: `kind` says whether it matters.
+    pub(crate) fn aside(&mut self, kind: &str, text: &str) {
+        if self.telling.ending == Ending::Quiet && kind == "note" {
+            return;
+        }
+        let line = match self.telling.progress {
+            When::Json => json::aside_event(kind, text),
+            _ => format!("{kind}: {text}\n"),
+        };
+        if let Some(log) = &mut self.log {
+            log.line(&format!("{kind}: {text}"));
+        }
+        match &self.bar {
+            Some(bar) => bar.suspend(|| tell(&line)),
+            None => tell(&line),
+        }
+    }
+
     /// Tells one change.
     pub(crate) fn change(&mut self, change: &Change) {
         if let Some(log) = &mut self.log {
@@ -168,6 +187,23 @@ impl Ui {
         } else if !spaces.is_empty() {
             self.lines(&listing::spaces(spaces));
         }
+    }
+
+    /// Tells what a daemon offers.
+    pub(crate) fn modules(&mut self, welcome: &Welcome, modules: &[ModuleInfo]) {
+        if self.telling.ending == Ending::Json {
+            modules.iter().for_each(|module| self.row(&Row::module(module)));
+            return;
+        }
+        let motd = welcome.motd.lines().map(|line| Escaped(line.as_bytes()).to_string());
+        let motd: Vec<String> = motd.collect();
+        self.lines(&motd);
+        self.lines(&listing::modules(modules));
+    }
+
+    /// Tells lines as they are.
+    pub(crate) fn told(&mut self, lines: &[String]) {
+        self.lines(lines);
     }
 
     /// Asks on standard error; only a clear yes is one.

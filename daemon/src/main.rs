@@ -1,22 +1,12 @@
-//! `blitd`: will export directories to blit. This build serves nothing and says so.
+//! `blitd`: the library beside it, offering what this build can serve.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
+use blit_daemon::args::Args;
+use blit_daemon::life;
+use blit_daemon::wire;
 use clap::Parser;
 
-/// The daemon that exports directories to blit. This build serves nothing yet.
-#[derive(Debug, Parser)]
-#[command(name = "blitd", version)]
-struct Args {}
-
 fn main() -> ExitCode {
-    let Args {} = Args::parse();
-    let text = b"error: this build of blitd serves nothing yet; blit copies between local paths\n";
-    // If standard error cannot be written, the exit code still says it.
-    drop(io::stderr().lock().write_all(text));
-    ExitCode::from(NOT_USABLE)
+    life::run(&Args::parse(), &wire::OFFER).into()
 }
-
-/// The exit code of a usage error, as in blit.
-const NOT_USABLE: u8 = 2;

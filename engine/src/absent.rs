@@ -4,18 +4,17 @@
 use std::sync::Arc;
 
 use blit_core::engine::Engine;
-use blit_fallback::ThreadEngine;
 
-use crate::start::Refusal;
+use crate::start::{Plan, Refusal};
 
 /// Always refuses.
-pub(crate) fn start(_workers: Option<usize>) -> Result<Arc<dyn Engine>, Refusal> {
+pub(crate) fn start(_plan: Plan) -> Result<Arc<dyn Engine>, Refusal> {
     Err(refusal())
 }
 
 /// Threads, and why.
-pub(crate) fn start_or_threads(workers: Option<usize>) -> (Arc<dyn Engine>, Option<Refusal>) {
-    (Arc::new(ThreadEngine::new(workers)), Some(refusal()))
+pub(crate) fn start_or_threads(plan: Plan) -> (Arc<dyn Engine>, Option<Refusal>) {
+    (Arc::new(plan.threads()), Some(refusal()))
 }
 
 fn refusal() -> Refusal {

@@ -1,6 +1,7 @@
 //! Picks the engine that executes tasks.
 //! It must not execute anything itself, nor know sessions: [`start`] is the platform decision and all there is to it.
 
+pub mod files;
 mod start;
 #[cfg(target_os = "linux")]
 mod uring;
@@ -8,4 +9,6 @@ mod uring;
 #[path = "absent.rs"]
 mod uring;
 
-pub use start::{Choice, Started, start};
+pub use blit_fallback::sys::{Enforced, Owner, Reach};
+pub use blit_fallback::{Confinement, host};
+pub use start::{Choice, Started, start, start_confined};

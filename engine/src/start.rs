@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use blit_core::engine::Engine;
 use blit_core::{Error, ErrorKind};
-use blit_fallback::ThreadEngine;
+use blit_fallback::{Confinement, ThreadEngine};
 
 use crate::uring;
 
@@ -77,12 +77,48 @@ impl fmt::Debug for Started {
 /// # Errors
 /// `Unsupported` when io_uring alone was asked for and the system refuses it.
 pub fn start(choice: Choice, workers: Option<usize>) -> Result<Started, Error> {
+    start_as_planned(choice, Plan { workers, confinement: None })
+}
+
+/// Starts an engine that runs tasks only in threads of its own, each of which enters `confinement` first. The process
+/// and its other threads stay as they are.
+///
+/// # Errors
+/// As [`start`]; what the system refused when the confinement was tried; `Unsupported` where it has no such thing.
+pub fn start_confined(
+    choice: Choice,
+    workers: Option<usize>,
+    confinement: Confinement,
+) -> Result<Started, Error> {
+    confinement.rehearse()?;
+    start_as_planned(choice, Plan { workers, confinement: Some(confinement) })
+}
+
+fn start_as_planned(choice: Choice, plan: Plan) -> Result<Started, Error> {
     let (engine, refusal): (Arc<dyn Engine>, _) = match choice {
-        Choice::Threads => (Arc::new(ThreadEngine::new(workers)), None),
-        Choice::Auto => uring::start_or_threads(workers),
-        Choice::Uring => (uring::start(workers).map_err(Refusal::into_error)?, None),
+        Choice::Threads => (Arc::new(plan.threads()), None),
+        Choice::Auto => uring::start_or_threads(plan),
+        Choice::Uring => (uring::start(plan).map_err(Refusal::into_error)?, None),
     };
     Ok(Started { engine, reason: refusal.map(|refusal| refusal.to_string()) })
+}
+
+/// What both engines are made from.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) workers: Option<usize>,
+    /// What each thread enters before its first task; without one, small work is done in the calling thread.
+    pub(crate) confinement: Option<Confinement>,
+}
+
+impl Plan {
+    /// A thread engine after this plan.
+    pub(crate) fn threads(self) -> ThreadEngine {
+        match self.confinement {
+            None => ThreadEngine::new(self.workers),
+            Some(confinement) => ThreadEngine::confined(self.workers, confinement),
+        }
+    }
 }
 
 /// Why io_uring cannot be used.

@@ -28,30 +28,33 @@ use std::sync::{Arc, OnceLock};
 use blit_core::engine::{Engine, Limits};
 use blit_core::event::Port;
 use blit_core::session::schedule::Inline;
+use blit_core::stream::Attachment;
 use blit_core::task::{Task, TaskId};
-use blit_fallback::ThreadEngine;
+use blit_fallback::{Confinement, ThreadEngine, stream};
 
-use crate::start::Refusal;
+use crate::start::{Plan, Refusal};
 use pool::{Launch, Pool};
 use queue::Job;
 
 /// io_uring, or the step at which the kernel refuses it.
-pub(crate) fn start(workers: Option<usize>) -> Result<Arc<dyn Engine>, Refusal> {
+pub(crate) fn start(plan: Plan) -> Result<Arc<dyn Engine>, Refusal> {
     probe::probe()?;
-    Ok(Arc::new(UringEngine::new(workers, Launch::AtOnce)))
+    Ok(Arc::new(UringEngine::new(plan, Launch::AtOnce)))
 }
 
 /// io_uring or, if it is refused when first needed, threads. Nothing is probed before there is work for more than the
 /// calling thread, because a small job must cost neither a thread nor a ring.
-pub(crate) fn start_or_threads(workers: Option<usize>) -> (Arc<dyn Engine>, Option<Refusal>) {
-    (Arc::new(UringEngine::new(workers, Launch::WhenPrepared)), None)
+pub(crate) fn start_or_threads(plan: Plan) -> (Arc<dyn Engine>, Option<Refusal>) {
+    (Arc::new(UringEngine::new(plan, Launch::WhenPrepared)), None)
 }
 
 struct UringEngine {
     /// Does what is small, and everything where io_uring is refused. It starts no thread before it must.
     threads: ThreadEngine,
     launch: Launch,
-    inline: Inline,
+    /// Counts what is small enough for the calling thread. A confined engine runs nothing there.
+    inline: Option<Inline>,
+    confinement: Option<Confinement>,
     crew: OnceLock<Crew>,
 }
 
@@ -62,11 +65,12 @@ enum Crew {
 }
 
 impl UringEngine {
-    fn new(workers: Option<usize>, launch: Launch) -> Self {
+    fn new(plan: Plan, launch: Launch) -> Self {
         Self {
-            threads: ThreadEngine::new(workers),
+            inline: plan.confinement.is_none().then(Inline::default),
+            confinement: plan.confinement.clone(),
+            threads: plan.threads(),
             launch,
-            inline: Inline::default(),
             crew: OnceLock::new(),
         }
     }
@@ -74,7 +78,9 @@ impl UringEngine {
     fn crew(&self) -> &Crew {
         self.crew.get_or_init(|| {
             let workers = self.threads.limits().workers;
-            match probe::probe().and_then(|()| Pool::start(workers, self.launch)) {
+            let confinement = self.confinement.clone();
+            let start = || Pool::start(workers, self.launch, confinement);
+            match probe::probe().and_then(|()| start()) {
                 Ok(pool) => Crew::Executors(pool),
                 Err(refusal) => Crew::Threads(refusal),
             }
@@ -84,8 +90,14 @@ impl UringEngine {
 
 impl Engine for UringEngine {
     fn submit(&self, tasks: Vec<(TaskId, Task)>, port: &Port) {
+        let tasks = tasks.into_iter().filter_map(|(id, task)| stream::divert(id, task, port));
+        let tasks: Vec<(TaskId, Task)> = tasks.collect();
+        if tasks.is_empty() {
+            return;
+        }
         // The thread engine counts the same tasks by the same rule, so that it too runs these in the calling thread.
-        if self.inline.admits(tasks.iter().map(|(_, task)| task)) {
+        let is_small = |inline: &Inline| inline.admits(tasks.iter().map(|(_, task)| task));
+        if self.inline.as_ref().is_some_and(is_small) {
             return self.threads.submit(tasks, port);
         }
         match self.crew() {
@@ -98,12 +110,17 @@ impl Engine for UringEngine {
         }
     }
 
+    fn attach(&self, attachment: Attachment) {
+        self.threads.attach(attachment);
+    }
+
     fn limits(&self) -> Limits {
         self.threads.limits()
     }
 
     fn describe(&self) -> String {
         match self.crew.get() {
+            None if self.inline.is_none() => "uring (no work yet)".to_owned(),
             None => "calling thread (too little work for more)".to_owned(),
             Some(Crew::Executors(pool)) => pool.describe(),
             Some(Crew::Threads(refusal)) => format!("{} ({refusal})", self.threads.describe()),

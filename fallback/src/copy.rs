@@ -25,7 +25,7 @@ use crate::sys::{self, Access};
 /// published.
 pub fn copy(task: &Copy, control: &Control) -> Result<Copied, Error> {
     let mut copier = Copier::new(task, control)?;
-    let mut destination = Destination::open(task)?;
+    let mut destination = Destination::open(&task.to, task.into, &task.manner)?;
     let files: Vec<(&Pick, &Entry)> = task.entries().collect();
     let mut end = None;
     for (at, (pick, entry)) in files.iter().enumerate() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use blit_core::entry::{Changes, Entry, Kind, Meta};
 use blit_core::path::Name;
-use blit_core::task::{Copied, Copy, CopyInto, Dir, Manner, Over};
+use blit_core::task::{Copied, CopyInto, Dir, Manner, Over};
 use blit_core::{Error, ErrorKind};
 
 use crate::aside::Aside;
@@ -27,6 +27,7 @@ pub struct Destination<'a> {
     dir: Place,
     keeper: Keeper,
     has_unnamed: Cell<bool>,
+    is_begun_again: bool,
     remains: RefCell<Remains>,
     copied: Copied,
 }
@@ -67,13 +68,13 @@ enum Named {
 }
 
 impl<'a> Destination<'a> {
-    /// Opens or makes the destination directory of `task`.
+    /// Opens or makes the directory `at`, which is what `into` says.
     ///
     /// # Errors
     /// Those of opening or making it.
-    pub fn open(task: &'a Copy) -> Result<Self, Error> {
-        let (at, preserve) = (&task.to, task.manner.preserve);
-        let dir = match task.into {
+    pub fn open(at: &'a Dir, into: CopyInto, manner: &'a Manner) -> Result<Self, Error> {
+        let preserve = manner.preserve;
+        let dir = match into {
             CopyInto::Existing => Place::Existing(dir::open_readable(at)?),
             CopyInto::Staged => Place::Hidden(dir::open(at, Access::Read)?),
             CopyInto::New(over) => new_place(at, over)?,
@@ -88,11 +89,12 @@ impl<'a> Destination<'a> {
         let keeper = Keeper::new(preserve, inherits);
         Ok(Self {
             at,
-            manner: &task.manner,
-            aside: task.manner.aside.as_ref().map(Aside::new),
+            aside: manner.aside.as_ref().map(Aside::new),
+            manner,
             dir,
             keeper,
             has_unnamed: Cell::new(true),
+            is_begun_again: false,
             remains: RefCell::default(),
             copied: Copied::default(),
         })
@@ -107,7 +109,7 @@ impl<'a> Destination<'a> {
         let dir = self.dir.get();
         if !matches!(self.dir, Place::Existing(_)) {
             let made = self.keeper.made(&entry.meta, true);
-            let file = sys::create_new(dir, &entry.name, made.mode).map_err(at.failed("create"))?;
+            let file = self.create_hidden(entry, made.mode).map_err(at.failed("create"))?;
             return Ok(Draft { file, made, named: Named::Finally });
         }
         if self.manner.in_place
@@ -155,6 +157,23 @@ impl<'a> Destination<'a> {
             narrowed.map_err(at.failed("set mode of"))?;
         }
         Ok(Some(Draft { file, made, named: Named::AsBefore }))
+    }
+
+    /// Creates a file under its final name in a hidden directory. What a stream that broke has brought of it gives way.
+    fn create_hidden(&self, entry: &Entry, mode: u32) -> io::Result<File> {
+        let dir = self.dir.get();
+        match sys::create_new(dir, &entry.name, mode) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.is_begun_again => {
+                sys::remove_file(dir, &entry.name)?;
+                sys::create_new(dir, &entry.name, mode)
+            }
+            other => other,
+        }
+    }
+
+    /// Says that what the task finds in its hidden directory under its own names is of its first, failed beginning.
+    pub(crate) fn begin_again(&mut self) {
+        self.is_begun_again = true;
     }
 
     /// Gives `draft` the metadata of `entry` and its final name. On failure it is gone.

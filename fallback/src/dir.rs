@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use blit_core::path::{self, Name};
-use blit_core::task::{Dir, Held, Over};
+use blit_core::task::{Dir, Held, Over, Root};
 use blit_core::{Error, ErrorKind};
 
 use crate::remove;
@@ -202,6 +202,11 @@ impl<'a> At<'a> {
 /// What the engine keeps in a root: the directory, or why it could not be opened.
 struct HeldRoot(Result<OpenDir, Error>);
 
+/// Makes `opened` the directory that `root` stands for, unless one is open already.
+pub(crate) fn hold_root(root: &Root, opened: OpenDir) {
+    root.held.get_or_init(|| Box::new(HeldRoot(Ok(opened))));
+}
+
 fn open_root(dir: &Dir) -> Result<&OpenDir, Error> {
     let held = dir.root.held.get_or_init(|| {
         let path: PathBuf = dir.root.path().to_owned();
@@ -246,7 +251,7 @@ mod tests {
             let error = open(&sandbox.dir(path), Access::Read).expect_err("a link");
             assert_eq!(error.kind, ErrorKind::NotADirectory, "{error}");
         }
-        let root = blit_core::task::Root::new(sandbox.path("link"));
+        let root = Root::new(sandbox.path("link"));
         let through = Dir::new(&root, path::RelPath::new(&b"sub"[..]).expect("valid"));
         assert!(open(&through, Access::Read).is_ok());
     }

@@ -3,22 +3,29 @@
 
 mod ahead;
 mod aside;
+mod confinement;
 mod content;
 pub mod copy;
 pub mod destination;
 pub mod dir;
+pub mod draft;
 pub mod hash;
+pub mod host;
 pub mod list;
 pub mod metadata;
 pub mod place;
+mod receive;
 pub mod remove;
 mod replace;
+pub mod send;
 pub mod space;
+pub mod stream;
 pub mod sys;
 mod take;
 mod threads;
 mod turn;
 
+pub use confinement::Confinement;
 pub use threads::{ThreadEngine, run};
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! Reads entries of a directory with their metadata.
 //! It must not know what the entries are wanted for.
 
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use blit_core::entry::{Entry, Kind, Meta};
+use blit_core::entry::{Entry, FileId, Kind, Meta};
 use blit_core::event::Control;
 use blit_core::path::{Name, is_temporary};
 use blit_core::task::{Dir, Held, List, Listed, Survey, What};
@@ -31,7 +33,8 @@ pub fn list(task: &List, control: &Control) -> Result<Listed, Error> {
             let dir = dir::open(&task.dir, Access::Read)?;
             let mut listed = lister.begin(&dir)?;
             let names = Names::of(&dir).map_err(At::dir(&task.dir).failed("read"))?;
-            let held = Held(Arc::new(Cursor(Mutex::new(names))));
+            let position = Position { names, waiting: VecDeque::new() };
+            let held = Held(Arc::new(Cursor(Mutex::new(position))));
             lister.go_on(&held, *entries_max, &mut listed)?;
             if task.survey == Survey::Nothing {
                 listed.leftovers.clear();
@@ -82,7 +85,14 @@ fn follow(dir: &OpenDir, name: &Name, xattrs: bool) -> io::Result<Meta> {
 
 /// The position in a directory between two pages.
 #[derive(Debug)]
-struct Cursor(Mutex<Names>);
+struct Cursor(Mutex<Position>);
+
+#[derive(Debug)]
+struct Position {
+    names: Names,
+    /// Names that were read and for which there was no time, the next one first.
+    waiting: VecDeque<Name>,
+}
 
 struct Lister<'a> {
     at: &'a Dir,
@@ -104,12 +114,14 @@ impl Lister<'_> {
     }
 
     fn go_on(&self, held: &Held, entries_max: usize, listed: &mut Listed) -> Result<(), Error> {
-        let Some(Cursor(names)) = held.0.downcast_ref::<Cursor>() else {
+        let Some(Cursor(position)) = held.0.downcast_ref::<Cursor>() else {
             let why = "not a position in a listing of this engine";
             return Err(At::dir(self.at).because(ErrorKind::Internal, "list", why));
         };
-        let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut batch = Vec::with_capacity(entries_max.min(ENTRIES_EXPECTED));
+        let mut position = position.lock().unwrap_or_else(PoisonError::into_inner);
+        let Position { names, waiting } = &mut *position;
+        let mut batch = std::mem::take(waiting);
+        batch.reserve(entries_max.min(ENTRIES_EXPECTED));
         let read = loop {
             if batch.len() >= entries_max {
                 break Ok(true);
@@ -122,7 +134,7 @@ impl Lister<'_> {
                             listed.leftovers.push(name);
                         }
                     }
-                    Ok(name) => batch.push(name),
+                    Ok(name) => batch.push_back(name),
                     Err(error) => listed.failures.push(error),
                 },
                 Err(error) => break Err(error),
@@ -130,10 +142,19 @@ impl Lister<'_> {
         };
         let more = read.map_err(At::dir(self.at).failed("read"))?;
         if self.survey == Survey::Names {
-            listed.names.clone_from(&batch);
+            listed.names.extend(batch.iter().cloned());
         }
-        self.examine(names.dir(), batch, listed)?;
-        listed.next = more.then(|| held.clone());
+        let end = Instant::now() + PAGE_TIME_MAX;
+        while let Some(name) = batch.pop_front() {
+            self.examine(names.dir(), [name], listed)?;
+            // Others can work on what is known meanwhile.
+            if Instant::now() > end {
+                break;
+            }
+        }
+        let is_cut_short = !batch.is_empty();
+        *waiting = batch;
+        listed.next = (more || is_cut_short).then(|| held.clone());
         Ok(())
     }
 
@@ -146,6 +167,9 @@ impl Lister<'_> {
         let mut listed = self.begin(&dir)?;
         let names = names.iter().filter(|name| !name.is_temporary());
         self.examine(&dir, names.copied().cloned(), &mut listed)?;
+        if has_aliases(&listed.entries) {
+            self.keep_true_names(&dir, &mut listed)?;
+        }
         if self.survey != Survey::Nothing {
             self.survey(&dir, &mut listed)?;
         }
@@ -158,8 +182,8 @@ impl Lister<'_> {
         names: impl IntoIterator<Item = Name>,
         listed: &mut Listed,
     ) -> Result<(), Error> {
-        for (count, name) in names.into_iter().enumerate() {
-            if count % ENTRIES_PER_CHECK == 0 && self.control.is_cancelled() {
+        for name in names {
+            if self.control.is_cancelled() {
                 return Err(At::dir(self.at).refused(ErrorKind::Interrupted, "list"));
             }
             match self.read(dir, &name) {
@@ -183,6 +207,22 @@ impl Lister<'_> {
         Ok(meta)
     }
 
+    /// Drops the entries that stand under another spelling of the name that was asked for, if another one that was asked
+    /// for is how it is spelt.
+    fn keep_true_names(&self, dir: &OpenDir, listed: &mut Listed) -> Result<(), Error> {
+        let failed = || At::dir(self.at).failed("read");
+        let mut true_names = HashSet::new();
+        let mut names = Names::of(dir).map_err(failed())?;
+        while let Some((bytes, _)) = names.next_name().map_err(failed())? {
+            true_names.insert(bytes.to_vec());
+        }
+        let is_true = |entry: &Entry| true_names.contains(entry.name.as_bytes());
+        let spelt = listed.entries.iter().filter(|entry| is_true(entry));
+        let spelt: HashSet<FileId> = spelt.map(|entry| entry.meta.id).collect();
+        listed.entries.retain(|entry| is_true(entry) || !spelt.contains(&entry.meta.id));
+        Ok(())
+    }
+
     /// Tells the names in the directory that were asked for.
     fn survey(&self, dir: &OpenDir, listed: &mut Listed) -> Result<(), Error> {
         let failed = || At::dir(self.at).failed("read");
@@ -202,8 +242,17 @@ impl Lister<'_> {
     }
 }
 
-/// Entries between two looks at the stop signal.
-const ENTRIES_PER_CHECK: usize = 64;
+/// Whether an inode is there more often than it has names: then its directory takes several spellings for one name.
+fn has_aliases(entries: &[Entry]) -> bool {
+    let has_one_name = |entry: &&Entry| entry.meta.nlink <= 1 || entry.meta.kind == Kind::Dir;
+    let ids = entries.iter().filter(has_one_name).map(|entry| entry.meta.id);
+    let mut ids: Vec<FileId> = ids.collect();
+    ids.sort_unstable_by_key(|id| (id.dev, id.ino));
+    ids.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+/// How long a page may take on a file system that answers slowly: the first byte is to move within a second of the start.
+const PAGE_TIME_MAX: Duration = Duration::from_millis(250);
 /// Names that room is made for before they are read.
 const ENTRIES_EXPECTED: usize = 1024;
 

@@ -42,6 +42,15 @@ impl Tally {
         self.0.set(counts);
     }
 
+    /// Adds what another tally has.
+    pub(crate) fn add_all(&self, other: &Self) {
+        let mut counts = self.0.get();
+        for (count, more) in counts.iter_mut().zip(other.0.get()) {
+            *count += more;
+        }
+        self.0.set(counts);
+    }
+
     /// As tasks report it.
     pub fn list(&self) -> Vec<(Lost, u64)> {
         KINDS.into_iter().zip(self.0.get()).filter(|(_, count)| *count > 0).collect()

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::aside::Aside;
 use crate::destination::sync_dir;
 use crate::dir::{self, At, OpenedDir, Staged};
+use crate::draft::{self, Drafted};
 use crate::metadata::{Keeper, Made};
 use crate::replace::Replace;
 use crate::sys::{self, Access, OpenDir};
@@ -89,6 +90,27 @@ impl<'a> Placer<'a> {
                     let left = dir::open_readable(from)?;
                     sync_dir(&left).map_err(At::dir(from).failed("sync"))?;
                 }
+                Ok(())
+            }
+            Step::Draft { entry, reuse } => {
+                let dir = dir::open_readable(&self.task.to)?;
+                let drafted = Drafted::open(dir, entry, *reuse);
+                let drafted = drafted.map_err(self.at(&entry.name).failed("create"))?;
+                self.placed.begun = if *reuse { drafted.begun() } else { 0 };
+                self.placed.staged = Some(Held(Arc::new(drafted)));
+                Ok(())
+            }
+            Step::Seal { draft, entry, over } => {
+                let drafted = draft::drafted_of(draft, &self.task.to)?;
+                self.keep_old(&entry.name, *over)?;
+                let place = (&self.task.to, &self.task.manner);
+                let (remains, keeper) = drafted.seal((entry, *over), place)?;
+                self.placed.remains.extend(remains);
+                self.keeper.lost().add_all(keeper.lost());
+                Ok(())
+            }
+            Step::Discard { draft } => {
+                draft::drafted_of(draft, &self.task.to)?.discard();
                 Ok(())
             }
             Step::Node { entry, over } => self.node(entry, *over),

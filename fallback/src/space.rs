@@ -5,10 +5,11 @@ use std::fs::File;
 
 use blit_core::Error;
 use blit_core::entry::{FileId, Time};
+use blit_core::path::Name;
 use blit_core::task::{Space, SpaceFacts};
 
 use crate::dir::{self, At};
-use crate::sys::{self, Access, OpenDir};
+use crate::sys::{self, Access, Names, OpenDir};
 
 /// Examines the directory of `task`.
 ///
@@ -67,15 +68,42 @@ impl Default for Probe {
 impl Probe {
     fn of(dir: &OpenDir) -> Self {
         let Ok(file) = sys::create_unnamed(dir, 0o600) else {
-            return Self { granularity_ns: sys::time_step_ns(dir), ..Self::default() };
+            return Self { granularity_ns: seen_step_ns(dir), ..Self::default() };
         };
         let set = sys::set_xattr((&file).into(), PROBE_XATTR, b"");
         let holds_xattrs = !set.is_err_and(|error| sys::is_unsupported(&error));
         let kept = kept_time(&file);
         let granularity_ns =
-            kept.map_or_else(|_| sys::time_step_ns(dir), |kept| infer_step_ns(PROBE, kept));
+            kept.map_or_else(|_| seen_step_ns(dir), |kept| infer_step_ns(PROBE, kept));
         Self { granularity_ns, holds_xattrs }
     }
+}
+
+/// What can be told without writing: by the type of the file system, or by the times that it keeps already. Where all of
+/// them are whole seconds although it could keep more, a source is still compared with them to the second.
+fn seen_step_ns(dir: &OpenDir) -> u64 {
+    match sys::time_step_ns(dir) {
+        1 => kept_times(dir).map_or(1, |kept| common_step_ns(&kept)),
+        known => known,
+    }
+}
+
+/// The times of the directory and of some entries in it.
+fn kept_times(dir: &OpenDir) -> std::io::Result<Vec<Time>> {
+    let mut kept = vec![sys::stat(dir.into())?.mtime];
+    let mut names = Names::of(dir)?;
+    while kept.len() <= ENTRIES_SEEN_MAX {
+        let Some((bytes, _)) = names.next_name()? else { break };
+        let Ok(name) = Name::new(bytes) else { continue };
+        kept.extend(sys::stat_at(names.dir(), &name).map(|meta| meta.mtime));
+    }
+    Ok(kept)
+}
+
+/// The largest usual step that all of `kept` are whole multiples of.
+fn common_step_ns(kept: &[Time]) -> u64 {
+    let holds = |step: &&u64| kept.iter().all(|time| time.floor_to(**step) == *time);
+    STEPS_NS.iter().rev().find(holds).copied().unwrap_or(1)
 }
 
 fn kept_time(file: &File) -> std::io::Result<Time> {
@@ -91,6 +119,8 @@ fn infer_step_ns(set: Time, kept: Time) -> u64 {
 
 /// An odd second and no round fraction, so that each step shows.
 const PROBE: Time = Time { secs: 1_000_000_001, nanos: 123_456_789 };
+/// Entries whose times are looked at. Only file systems that cannot make a file without a name pay for them.
+const ENTRIES_SEEN_MAX: usize = 32;
 const PROBE_XATTR: &[u8] = b"user.blit";
 /// Nanoseconds, NTFS's 100 ns, microseconds, milliseconds, exFAT's 10 ms, seconds, FAT's two seconds.
 const STEPS_NS: [u64; 7] = [1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000];
@@ -105,5 +135,14 @@ mod tests {
             assert_eq!(infer_step_ns(PROBE, PROBE.floor_to(step)), step);
         }
         assert_eq!(infer_step_ns(PROBE, Time { secs: 7, nanos: 7 }), 1);
+    }
+
+    #[test]
+    fn one_time_that_is_finer_tells_the_step_of_all() {
+        let whole = |secs| Time { secs, nanos: 0 };
+        assert_eq!(common_step_ns(&[whole(4), whole(-2)]), 2_000_000_000);
+        assert_eq!(common_step_ns(&[whole(4), whole(7)]), 1_000_000_000);
+        assert_eq!(common_step_ns(&[whole(4), Time { secs: 7, nanos: 70_000_000 }]), 10_000_000);
+        assert_eq!(common_step_ns(&[whole(4), PROBE]), 1);
     }
 }

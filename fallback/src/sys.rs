@@ -16,17 +16,35 @@ use macos as platform;
 mod windows;
 #[cfg(windows)]
 use windows as platform;
+mod private;
+
+pub use private::{
+    check_owned, check_private, create_private, create_private_dir, open_owned, open_private,
+};
+
+#[cfg(unix)]
+mod host;
+#[cfg(unix)]
+pub use host::{
+    Signals, account, group_id, group_name, group_number, inherited_listeners, notify,
+    notify_reloading, open_trusted, user_name, user_number,
+};
+#[cfg(windows)]
+pub use windows::host::{
+    Signals, account, group_id, group_name, group_number, inherited_listeners, notify,
+    notify_reloading, open_trusted, user_name, user_number,
+};
 
 pub use platform::{
-    Names, Object, OpenDir, OpenEntry, acl_is_inherited, canonical_place, clone_file, copy_range,
-    create_new, create_unnamed, exchange, file_system, follow_dir, follow_entry, follow_file,
-    identity, is_bad_handle, is_cached, is_cross_device, is_loop, is_not_permitted,
+    Names, Object, OpenDir, OpenEntry, acl_is_inherited, canonical_place, clone_file, confine,
+    copy_range, create_new, create_unnamed, exchange, file_system, follow_dir, follow_entry,
+    follow_file, identity, is_bad_handle, is_cached, is_cross_device, is_loop, is_not_permitted,
     is_out_of_files, is_out_of_range, is_unsupported, link, link_unnamed, make_device, make_dir,
     make_fifo, make_private_dir, make_socket, make_symlink, makes_contents_up, move_new, move_over,
     next_extent, open_child, open_dir, open_entry, open_file, open_parent, open_root,
-    open_to_write, raise_open_files, read_at, read_link, remove_dir, remove_file, remove_xattr,
-    rename_new, rename_over, set_mode, set_owner, set_times, set_xattr, stat, stat_at, sync,
-    time_step_ns, try_lock, umask, will_need, write_at, xattrs_at, xattrs_of,
+    open_to_update, open_to_write, raise_open_files, read_at, read_link, remove_dir, remove_file,
+    remove_xattr, rename_new, rename_over, set_mode, set_owner, set_times, set_xattr, stat,
+    stat_at, sync, time_step_ns, try_lock, umask, will_need, write_at, xattrs_at, xattrs_of,
 };
 
 #[cfg(target_os = "linux")]
@@ -50,6 +68,50 @@ pub struct Identity {
     pub may_chown: bool,
     /// The groups files can be given to otherwise.
     pub groups: std::sync::Arc<[u32]>,
+}
+
+/// A user of the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its number.
+    pub uid: u32,
+    /// The number of its own group, where the system knows the user.
+    pub gid: Option<u32>,
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// To end.
+    Stop,
+    /// To read the configuration again.
+    Reload,
+}
+
+/// Whom a confined thread acts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The owner of what it makes.
+    pub uid: u32,
+    /// The only group it is in.
+    pub gid: u32,
+}
+
+/// What a confined thread may do below its root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Read.
+    Read,
+    /// Read, write, make and remove.
+    Write,
+}
+
+/// What the system holds a confined thread to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Enforced {
+    /// The version of the interface by which the kernel keeps the thread in its root; `None` where it cannot, so that
+    /// only the way paths are opened does.
+    pub landlock_abi: Option<u32>,
 }
 
 /// What a file system holds.

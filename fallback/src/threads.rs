@@ -12,10 +12,11 @@ use std::thread::JoinHandle;
 use blit_core::engine::{Engine, Limits};
 use blit_core::event::{Control, Port};
 use blit_core::session::schedule::Inline;
+use blit_core::stream::Attachment;
 use blit_core::task::{Output, Task, TaskId};
 use blit_core::{Error, ErrorKind};
 
-use crate::{copy, hash, list, place, remove, space};
+use crate::{Confinement, copy, draft, hash, list, place, remove, send, space, stream};
 
 /// Executes one task in the calling thread.
 ///
@@ -30,6 +31,14 @@ pub fn run(task: &Task, control: &Control) -> Result<Output, Error> {
         Task::Copy(task) => copy::copy(task, control).map(Output::Copied),
         Task::Place(task) => place::place(task, control).map(Output::Placed),
         Task::Remove(task) => remove::remove(task, control).map(Output::Removed),
+        Task::Send(task) => send::send(task, control).map(Output::Sent),
+        // Those that receive are with the stream that brings them and never come here.
+        Task::Receive(task) => {
+            let why = "nothing was attached that could bring it";
+            let path = task.to.shown(None);
+            Err(Error::because(ErrorKind::Internal, "receive", &path, why))
+        }
+        Task::Blocks(task) => draft::blocks(task, control).map(Output::Blocks),
         Task::Hash(task) => hash::hash(task, control).map(Output::Hashed),
         Task::Space(task) => space::space(task).map(Output::Space),
     }
@@ -40,21 +49,31 @@ pub fn run(task: &Task, control: &Control) -> Result<Output, Error> {
 pub struct ThreadEngine {
     shared: Arc<Shared>,
     workers_max: usize,
-    inline: Inline,
+    /// Counts what is small enough for the calling thread. A confined engine runs nothing there.
+    inline: Option<Inline>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl ThreadEngine {
     /// An engine of at most so many threads; as many as there are processors if not said.
     pub fn new(workers: Option<usize>) -> Self {
+        Self::with(workers, None)
+    }
+
+    /// An engine whose threads enter `confinement` before their first task. Nothing of a task runs in any other thread.
+    pub fn confined(workers: Option<usize>, confinement: Confinement) -> Self {
+        Self::with(workers, Some(confinement))
+    }
+
+    fn with(workers: Option<usize>, confinement: Option<Confinement>) -> Self {
         // So that all threads see what was true before there were any.
         crate::sys::umask();
         crate::ahead::files_max();
         let available = || std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            shared: Arc::default(),
+            inline: confinement.is_none().then(Inline::default),
+            shared: Arc::new(Shared { confinement, ..Shared::default() }),
             workers_max: workers.unwrap_or_else(available).clamp(1, WORKERS_MAX),
-            inline: Inline::default(),
             threads: Mutex::default(),
         }
     }
@@ -73,8 +92,10 @@ impl ThreadEngine {
         }
         if threads.is_empty() {
             drop(threads);
-            while let Some(job) = self.shared.lock().queue.pop_front() {
-                job.run();
+            let confined = self.shared.confinement.is_some();
+            let no_thread = Error::new(ErrorKind::Exhausted, "start confined thread", b"");
+            while let Some(job) = self.shared.next() {
+                if confined { job.fail(no_thread.clone()) } else { job.run() }
             }
         }
     }
@@ -82,9 +103,11 @@ impl ThreadEngine {
 
 impl Engine for ThreadEngine {
     fn submit(&self, tasks: Vec<(TaskId, Task)>, port: &Port) {
-        let jobs = tasks.into_iter().map(|(id, task)| Job { id, task, port: port.clone() });
+        let tasks = tasks.into_iter().filter_map(|(id, task)| stream::divert(id, task, port));
+        let jobs = tasks.map(|(id, task)| Job { id, task, port: port.clone() });
         let jobs: Vec<Job> = jobs.collect();
-        if self.inline.admits(jobs.iter().map(|job| &job.task)) {
+        let is_small = |inline: &Inline| inline.admits(jobs.iter().map(|job| &job.task));
+        if self.inline.as_ref().is_some_and(is_small) {
             return jobs.into_iter().for_each(Job::run);
         }
         let mut state = self.shared.lock();
@@ -97,6 +120,10 @@ impl Engine for ThreadEngine {
         if queued > sleeping {
             self.start(queued - sleeping);
         }
+    }
+
+    fn attach(&self, attachment: Attachment) {
+        stream::attach(attachment, self.shared.confinement.clone());
     }
 
     fn limits(&self) -> Limits {
@@ -131,6 +158,7 @@ impl Drop for ThreadEngine {
 struct Shared {
     state: Mutex<State>,
     wake: Condvar,
+    confinement: Option<Confinement>,
 }
 
 #[derive(Debug, Default)]
@@ -151,6 +179,10 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn next(&self) -> Option<Job> {
+        self.lock().queue.pop_front()
+    }
 }
 
 impl Job {
@@ -163,14 +195,25 @@ impl Job {
         drop(task);
         port.done(id, result);
     }
+
+    /// Says that the task was not begun, and why.
+    fn fail(self, error: Error) {
+        let Self { id, task, port } = self;
+        drop(task);
+        port.done(id, Err(error));
+    }
 }
 
 fn work(shared: &Shared) {
+    let entered = shared.confinement.as_ref().map_or(Ok(()), |at| at.enter().map(drop));
     let mut state = shared.lock();
     loop {
         if let Some(job) = state.queue.pop_front() {
             drop(state);
-            job.run();
+            match &entered {
+                Ok(()) => job.run(),
+                Err(error) => job.fail(error.clone()),
+            }
             state = shared.lock();
         } else if state.stopping {
             return;

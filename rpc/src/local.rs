@@ -43,12 +43,12 @@ pub(crate) struct Resolved {
 }
 
 /// One source and what stands there.
-struct Found {
-    item: SourceItem,
+pub(crate) struct Found {
+    pub(crate) item: SourceItem,
     /// The directory that holds it; for contents, itself.
-    dir: Option<Meta>,
+    pub(crate) dir: Option<Meta>,
     /// The entry itself, if it exists.
-    meta: Option<Meta>,
+    pub(crate) meta: Option<Meta>,
 }
 
 /// Looks at all paths.
@@ -57,8 +57,9 @@ struct Found {
 /// `NotFound` when no source or not the directory above the destination exists, `NotADirectory` when several things
 /// would go into one file, `Overlap` when a source and its destination contain each other.
 pub(crate) fn resolve(way: &Way<'_>) -> Result<Resolved, Error> {
-    let mut found = find_sources(way)?;
-    let (target, facts, new_name) = find_target(way, &found)?;
+    let mut found = find_sources(way.sources, way.asker, way.follows)?;
+    let one_file = is_one_file(&found);
+    let (target, facts, new_name) = find_target(way.destination, way.asker, one_file)?;
     if let (Some(new_name), [Found { item: SourceItem::Entry { target_name, .. }, .. }]) =
         (new_name, &mut found[..])
     {
@@ -71,12 +72,25 @@ pub(crate) fn resolve(way: &Way<'_>) -> Result<Resolved, Error> {
     Ok(Resolved { items, target, facts, metas })
 }
 
-fn find_sources(way: &Way<'_>) -> Result<Vec<Found>, Error> {
+/// What stands at local sources; where `follows`, at what their links lead to.
+///
+/// # Errors
+/// As [`find`].
+pub(crate) fn find_sources(
+    sources: &[&Local],
+    asker: Asker<'_>,
+    follows: bool,
+) -> Result<Vec<Found>, Error> {
     let mut roots: HashMap<PathBuf, Arc<Root>> = HashMap::new();
-    let mut items = Vec::new();
-    for source in way.sources {
-        items.push(item(source, way.follows, &mut roots)?);
-    }
+    let items = sources.iter().map(|source| item(source, follows, &mut roots));
+    find(items.collect::<Result<_, Error>>()?, asker)
+}
+
+/// What stands at sources.
+///
+/// # Errors
+/// Why there is none of them.
+pub(crate) fn find(items: Vec<SourceItem>, asker: Asker<'_>) -> Result<Vec<Found>, Error> {
     let tasks = items.iter().map(|item| {
         let (dir, what) = match item {
             SourceItem::Contents(dir) => (dir, What::Itself),
@@ -84,7 +98,7 @@ fn find_sources(way: &Way<'_>) -> Result<Vec<Found>, Error> {
         };
         Task::List(List { dir: dir.clone(), what, xattrs: false, survey: Survey::Nothing })
     });
-    let answers = way.asker.ask(tasks.collect());
+    let answers = asker.ask(tasks.collect());
     let mut missing = None;
     let mut found = Vec::new();
     for (item, answer) in items.into_iter().zip(answers) {
@@ -156,43 +170,38 @@ fn not_found(item: &SourceItem) -> Error {
     Error::new(ErrorKind::NotFound, "open source", &path)
 }
 
+/// Whether there is one source, and it is not a directory.
+pub(crate) fn is_one_file(found: &[Found]) -> bool {
+    matches!(found, [Found { item: SourceItem::Entry { .. }, meta: Some(meta), .. }] if meta.kind != Kind::Dir)
+}
+
 /// The directory that is written, its facts, and the new name of the only source where it gets one.
-fn find_target(
-    way: &Way<'_>,
-    found: &[Found],
+pub(crate) fn find_target(
+    destination: &Local,
+    asker: Asker<'_>,
+    one_file: bool,
 ) -> Result<(Target, SpaceFacts, Option<Name>), Error> {
-    let path = &way.destination.path;
+    let path = &destination.path;
     let as_dir = Root::new(path.clone());
-    let error = match way.asker.examine(Dir::new(&as_dir, RelPath::root()), true) {
+    let error = match asker.examine(Dir::new(&as_dir, RelPath::root()), true) {
         Ok(facts) => {
             let target = Target { root: as_dir, path: RelPath::root(), absent: false };
             return Ok((target, facts, None));
         }
         Err(error) => error,
     };
-    let names_a_file = !way.destination.contents
-        && matches!(found, [Found { item: SourceItem::Entry { .. }, meta: Some(meta), .. }]
-            if meta.kind != Kind::Dir);
-    match error.kind {
-        ErrorKind::NotFound => {}
-        ErrorKind::NotADirectory if names_a_file => {}
-        ErrorKind::NotADirectory => {
-            let why = "the destination is a file, and what is copied needs a directory";
-            let path = path.as_os_str().as_encoded_bytes();
-            return Err(Error::because(ErrorKind::NotADirectory, "copy to", path, why));
-        }
-        _ => return Err(error),
-    }
+    let names_a_file = !destination.contents && one_file;
+    check_absent(error, path.as_os_str().as_encoded_bytes(), names_a_file)?;
     let (parent, name) = split(path)?;
     let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
     let root = Root::new(parent);
-    let facts = way.asker.examine(Dir::new(&root, RelPath::root()), true)?;
+    let dir = Dir::new(&root, RelPath::root());
+    let facts = asker.examine(dir.clone(), true)?;
     if names_a_file {
-        refuse_special(way, &root, &name)?;
+        refuse_special(asker, &dir, &name)?;
         return Ok((Target { root, path: RelPath::root(), absent: false }, facts, Some(name)));
     }
-    let dir = Dir::new(&root, RelPath::root());
-    let standing = way.asker.look(dir.clone(), &name)?;
+    let standing = asker.look(dir.clone(), &name)?;
     if standing.is_some_and(|meta| meta.kind == Kind::Symlink) {
         let why = "it is a link that leads to nothing; make what it leads to, or remove it";
         return Err(Error::because(
@@ -206,11 +215,26 @@ fn find_target(
     Ok((Target { root, path, absent: true }, facts, None))
 }
 
+/// Whether the destination may be made, after it could not be opened as a directory.
+///
+/// # Errors
+/// Why it may not.
+pub(crate) fn check_absent(error: Error, path: &[u8], names_a_file: bool) -> Result<(), Error> {
+    match error.kind {
+        ErrorKind::NotFound => Ok(()),
+        ErrorKind::NotADirectory if names_a_file => Ok(()),
+        ErrorKind::NotADirectory => {
+            let why = "the destination is a file, and what is copied needs a directory";
+            Err(Error::because(ErrorKind::NotADirectory, "copy to", path, why))
+        }
+        _ => Err(error),
+    }
+}
+
 /// Refuses to replace a device, a pipe or a socket that is named as the destination: whoever names one usually means to
 /// write into it.
-fn refuse_special(way: &Way<'_>, root: &Arc<Root>, name: &Name) -> Result<(), Error> {
-    let dir = Dir::new(root, RelPath::root());
-    match way.asker.look(dir.clone(), name)? {
+pub(crate) fn refuse_special(asker: Asker<'_>, dir: &Dir, name: &Name) -> Result<(), Error> {
+    match asker.look(dir.clone(), name)? {
         Some(meta) if !matches!(meta.kind, Kind::File | Kind::Symlink | Kind::Dir) => {
             let why = format!(
                 "it is a {}, which is neither written into nor replaced; name a directory or a file",

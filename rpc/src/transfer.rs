@@ -1,9 +1,11 @@
 //! Runs one transfer: turns endpoints into sessions and links. It must not know how a task is executed or printed.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use blit_core::drive::Drive;
-use blit_core::endpoint::{Endpoint, Local};
+use blit_core::endpoint::{Endpoint, Local, Remote};
 use blit_core::engine::Engine;
 use blit_core::event::{Control, Seat};
 use blit_core::link::pair;
@@ -13,8 +15,10 @@ use blit_core::summary::{Notice, Summary};
 use blit_core::task::Dir;
 use blit_core::{Error, ErrorKind};
 
+use crate::connect::Access;
 use crate::keep;
 use crate::local::{self, Asker, Resolved, Way};
+use crate::remote::{self, Reach};
 use crate::rename;
 
 /// A transfer as the user asked for it.
@@ -28,6 +32,10 @@ pub struct Request {
     pub spec: TransferSpec,
     /// The run ends when nothing has moved for so many seconds; `None` never.
     pub stall_timeout_s: Option<u32>,
+    /// How daemons are reached; where there is none, only local paths can be used.
+    pub access: Option<Access>,
+    /// How often a run that a daemon or the network has cut off is begun again.
+    pub retries: u32,
 }
 
 /// How a transfer ended.
@@ -37,11 +45,22 @@ pub struct Outcome {
     pub summary: Summary,
     /// Why it ended early, where it did.
     pub error: Option<Error>,
+    /// How many bytes went to a daemon or came from it, on which connections.
+    pub carried: Carried,
+}
+
+/// How many bytes of contents went over the network, with what frames them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// Over data connections.
+    pub data: u64,
+    /// Over the control connection.
+    pub control: u64,
 }
 
 impl Outcome {
     pub(crate) fn failed(error: Error) -> Self {
-        Self { summary: Summary::default(), error: Some(error) }
+        Self { summary: Summary::default(), error: Some(error), carried: Carried::default() }
     }
 
     /// Whether tasks hang in the engine, so that waiting for it would hang too.
@@ -58,26 +77,124 @@ pub fn run(
     control: &Arc<Control>,
     observe: &mut dyn FnMut(Notice),
 ) -> Outcome {
-    let sources: Result<Vec<&Local>, Error> = request.sources.iter().map(only_local).collect();
-    match sources.and_then(|sources| Ok((sources, only_local(&request.destination)?))) {
-        Ok((sources, destination)) => {
-            let asker = Asker { engine, control };
-            let follows = request.spec.follow.is_some();
-            let way = Way { sources: &sources, destination, asker, follows };
-            run_local(request, &way, observe)
+    let mut attempt = 0;
+    loop {
+        let outcome = run_once(request, engine, control, observe);
+        let Some(error) = outcome.error.as_ref().filter(|error| is_transient(error.kind)) else {
+            return outcome;
+        };
+        if attempt >= request.retries || outcome.engine_hangs() || control.is_stopped() {
+            return outcome;
         }
-        Err(error) => Outcome::failed(error),
+        attempt += 1;
+        let wait = pause(attempt);
+        let text = format!(
+            "{error}; trying again in {} s ({attempt} of {})",
+            wait.as_secs(),
+            request.retries
+        );
+        observe(Notice::Note(text));
+        if !rest(wait, control) {
+            return outcome;
+        }
+        control.renew();
     }
 }
 
-pub(crate) fn only_local(endpoint: &Endpoint) -> Result<&Local, Error> {
-    match endpoint {
-        Endpoint::Local(local) => Ok(local),
-        Endpoint::Remote(remote) => {
-            let why = "this build copies between local paths only";
-            Err(Error::because(ErrorKind::Usage, "connect to", remote.host.as_bytes(), why))
+fn run_once(
+    request: &Request,
+    engine: &dyn Engine,
+    control: &Arc<Control>,
+    observe: &mut dyn FnMut(Notice),
+) -> Outcome {
+    let asker = Asker { engine, control };
+    let Request { sources, destination, spec, stall_timeout_s, access, .. } = request;
+    let (near, far) = sides(sources);
+    let reach = |remote: &Remote| {
+        let access = access.as_ref().ok_or_else(|| no_access(remote))?;
+        Ok(Reach { asker, access, spec, stall_timeout_s: *stall_timeout_s })
+    };
+    if (!far.is_empty() || matches!(destination, Endpoint::Remote(_)))
+        && let Some(error) = only_here(spec, &far)
+    {
+        return Outcome::failed(error);
+    }
+    let ran = match (&near[..], &far[..], destination) {
+        (_, [], Endpoint::Local(destination)) => {
+            let follows = spec.follow.is_some();
+            let way = Way { sources: &near, destination, asker, follows };
+            Ok(run_local(request, &way, observe))
+        }
+        (_, [], Endpoint::Remote(to)) => {
+            reach(to).and_then(|reach| remote::push(&near, to, reach, observe))
+        }
+        ([], [first, ..], Endpoint::Local(to)) => {
+            reach(first).and_then(|reach| remote::pull(&far, to, reach, observe))
+        }
+        (_, [first, ..], _) => Err(two_sides(first)),
+    };
+    ran.unwrap_or_else(Outcome::failed)
+}
+
+/// Local and remote places.
+pub(crate) fn sides(endpoints: &[Endpoint]) -> (Vec<&Local>, Vec<&Remote>) {
+    let (mut near, mut far) = (Vec::new(), Vec::new());
+    for endpoint in endpoints {
+        match endpoint {
+            Endpoint::Local(local) => near.push(local),
+            Endpoint::Remote(remote) => far.push(remote),
         }
     }
+    (near, far)
+}
+
+fn two_sides(remote: &Remote) -> Error {
+    let why = "one side of a run is on this machine: copy to a local directory first, or run blit at the other end";
+    Error::because(ErrorKind::Usage, "connect to", remote.host.as_bytes(), why)
+}
+
+/// What of a spec names places that only this machine has.
+fn only_here(spec: &TransferSpec, far: &[&Remote]) -> Option<Error> {
+    let what = match spec {
+        TransferSpec { backup: Some(_), .. } => "--backup-dir",
+        TransferSpec { reference: Some(_), .. } => "--link-dest",
+        TransferSpec { follow: Some(_), .. } if !far.is_empty() => "--copy-links",
+        TransferSpec { in_place: true, .. } if far.is_empty() => "--inplace",
+        _ => return None,
+    };
+    let why = "it works where both places are on this machine only";
+    Some(Error::because(ErrorKind::Usage, "use", what.as_bytes(), why))
+}
+
+pub(crate) fn no_access(remote: &Remote) -> Error {
+    let why = "daemons cannot be reached from here";
+    Error::because(ErrorKind::Usage, "connect to", remote.host.as_bytes(), why)
+}
+
+/// Whether the same may succeed a moment later.
+fn is_transient(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Unreachable | ErrorKind::Disconnected | ErrorKind::Stalled)
+}
+
+/// How long to wait before an attempt: twice as long each time, and each time by another fraction, so that many clients of
+/// a daemon that has come back do not come at once.
+fn pause(attempt: u32) -> Duration {
+    let longest = RETRY_FIRST.saturating_mul(1 << attempt.min(16)).min(RETRY_LONGEST);
+    let fraction = RandomState::new().hash_one(attempt) % 500;
+    let permille = 500 + u32::try_from(fraction).unwrap_or(0);
+    (longest * permille / 1000).max(RETRY_FIRST)
+}
+
+/// Waits, unless the run is cancelled.
+fn rest(time: Duration, control: &Control) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        if control.is_stopped() {
+            return false;
+        }
+        std::thread::sleep(RETRY_BEAT);
+    }
+    true
 }
 
 /// Both roles in this process.
@@ -104,7 +221,7 @@ fn run_local(request: &Request, way: &Way<'_>, observe: &mut dyn FnMut(Notice)) 
     if spec.verb == Verb::Move {
         done = rename::rename(way, &mut resolved, spec, observe);
         if resolved.items.is_empty() {
-            return Outcome { summary: done, error: None };
+            return Outcome { summary: done, ..Outcome::default() };
         }
     }
     let limits = way.asker.engine.limits();
@@ -147,7 +264,7 @@ pub(crate) fn run_pair(
     let errors = [stalled.as_ref(), destination.error(), source.error()];
     let mut summary = destination.summary().clone();
     summary.add(source.summary());
-    Outcome { summary, error: cause(errors) }
+    Outcome { summary, error: cause(errors), carried: Carried::default() }
 }
 
 /// The error that explains the others: what was interrupted because of it says only that.
@@ -155,6 +272,13 @@ fn cause(errors: [Option<&Error>; 3]) -> Option<Error> {
     let known = || errors.iter().copied().flatten();
     known().find(|error| error.kind != ErrorKind::Interrupted).or_else(|| known().next()).cloned()
 }
+
+/// The first wait before another attempt.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+/// No wait is longer.
+const RETRY_LONGEST: Duration = Duration::from_secs(60);
+/// How often who waits looks whether the run is cancelled.
+const RETRY_BEAT: Duration = Duration::from_millis(100);
 
 const SOURCE: Seat = Seat(0);
 const DESTINATION: Seat = Seat(1);

@@ -13,13 +13,14 @@ struct Area {
 
 /// Published crates that are pinned to some of ours; a trailing `*` stands for any ending.
 const PINNED: &[(&str, &[&str])] = &[
-    ("capnp*", &["blit-schema", "blit-rpc"]),
+    ("capnp*", &["blit-schema", "blit-schema-gen", "blit-rpc"]),
     ("glommio*", &["blit-engine"]),
     ("io-uring", &["blit-engine"]),
 ];
 
 const AREAS: &[Area] = &[
     Area { folder: "schema", name: "blit-schema", may: &[], tests_may: &[] },
+    Area { folder: "schema/gen", name: "blit-schema-gen", may: &[], tests_may: &[] },
     Area { folder: "engine/core", name: "blit-core", may: &[], tests_may: &[] },
     Area { folder: "fallback", name: "blit-fallback", may: &["blit-core"], tests_may: &[] },
     Area {
@@ -28,7 +29,12 @@ const AREAS: &[Area] = &[
         may: &["blit-core", "blit-fallback"],
         tests_may: &[],
     },
-    Area { folder: "rpc", name: "blit-rpc", may: &["blit-core", "blit-schema"], tests_may: &[] },
+    Area {
+        folder: "rpc",
+        name: "blit-rpc",
+        may: &["blit-core", "blit-schema"],
+        tests_may: &["blit-engine"],
+    },
     Area {
         folder: "cli",
         name: "blit",
@@ -48,6 +54,12 @@ const AREAS: &[Area] = &[
         tests_may: &[],
     },
     Area { folder: "ci", name: "blit-ci", may: &[], tests_may: &[] },
+    Area {
+        folder: "fuzz",
+        name: "blit-fuzz",
+        may: &["blit-core", "blit-rpc", "blitd"],
+        tests_may: &[],
+    },
 ];
 
 impl Area {

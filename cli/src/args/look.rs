@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{ValueEnum, ValueHint};
 
-use super::{EngineArgs, FilterArgs, OutputArgs};
+use super::{EngineArgs, FilterArgs, NetworkArgs, OutputArgs};
 
 /// Lists a directory
 #[derive(Debug, clap::Args)]
@@ -23,6 +23,9 @@ pub(crate) struct ListArgs {
 
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
 }
 
 /// Prints the paths below a directory that the filters admit
@@ -54,6 +57,9 @@ pub(crate) struct FindArgs {
 
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
 }
 
 /// `find --type`.
@@ -96,6 +102,9 @@ pub(crate) struct DuArgs {
 
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
 }
 
 /// Tells how much room the file systems have
@@ -111,6 +120,9 @@ pub(crate) struct DfArgs {
 
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
 }
 
 /// Removes files, and with -r directories with all that is in them
@@ -144,4 +156,7 @@ pub(crate) struct RmArgs {
 
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
 }

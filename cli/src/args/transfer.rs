@@ -6,7 +6,8 @@ use clap::ValueHint;
 
 use super::examples;
 use super::{
-    EngineArgs, EqualityArgs, FilterArgs, LeaveOut, OutputArgs, Reflink, SelectionArgs, WritingArgs,
+    CarriageArgs, EngineArgs, EqualityArgs, FilterArgs, LeaveOut, NetworkArgs, OutputArgs, Reflink,
+    SelectionArgs, WritingArgs,
 };
 use crate::options::limit::{self, Share};
 
@@ -141,6 +142,9 @@ pub(crate) struct CheckArgs {
 
     #[command(flatten)]
     pub(crate) patience: PatienceArgs,
+
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
 }
 
 /// What copy, mirror and move have in common.
@@ -182,17 +186,23 @@ pub(crate) struct TransferArgs {
 
     #[command(flatten)]
     pub(crate) patience: PatienceArgs,
+
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+
+    #[command(flatten)]
+    pub(crate) carriage: CarriageArgs,
 }
 
 /// How long a run waits.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Advanced")]
 pub(crate) struct PatienceArgs {
-    /// Give up when nothing has moved for so many seconds; 0 waits forever
-    #[arg(long, value_name = "SECONDS", default_value_t = STALL_TIMEOUT_S)]
+    /// Give up when nothing has moved for so long: seconds, or with a unit (5, 5s, 2m); 0 waits forever
+    #[arg(long, value_name = "TIME", default_value = STALL_TIMEOUT, value_parser = limit::seconds)]
     pub(crate) stall_timeout: u32,
 }
 
 const DELETION: &str = "Deletion";
 /// Longer than any healthy disk needs for one operation, its spin-up included.
-const STALL_TIMEOUT_S: u32 = 10;
+const STALL_TIMEOUT: &str = "10";

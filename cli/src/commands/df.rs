@@ -5,8 +5,8 @@ use blit_core::task::SpaceFacts;
 use blit_rpc::look;
 use blit_rpc::transfer::Outcome;
 
-use crate::args::DfArgs;
-use crate::options::{self, Verb};
+use crate::args::{CarriageArgs, DfArgs};
+use crate::options::{self, Verb, access};
 use crate::report::Exit;
 use crate::run::go;
 
@@ -18,8 +18,9 @@ pub(crate) fn run(args: &DfArgs) -> Exit {
         let mut missing: Option<Error> = None;
         for path in &args.paths {
             let endpoint = options::endpoint(path)?;
+            let access = access::if_remote([&endpoint], &args.network, &CarriageArgs::default())?;
             run.tell(|hands, _| {
-                match look::space(&endpoint, hands) {
+                match look::space(&endpoint, hands, access.as_ref()) {
                     Ok(facts) => spaces.push((path.as_encoded_bytes().to_vec(), facts)),
                     Err(error) => missing = missing.take().or(Some(error)),
                 }

@@ -10,8 +10,8 @@ use blit_core::summary::Notice;
 use blit_rpc::look;
 use blit_rpc::transfer::Outcome;
 
-use crate::args::DuArgs;
-use crate::options::{self, Verb};
+use crate::args::{CarriageArgs, DuArgs};
+use crate::options::{self, Verb, access};
 use crate::report::Exit;
 use crate::run::go;
 
@@ -43,9 +43,10 @@ pub(crate) fn run(args: &DuArgs) -> Exit {
         let mut sums = Vec::new();
         for path in &args.paths {
             let endpoint = options::endpoint(path)?;
+            let access = access::if_remote([&endpoint], &args.network, &CarriageArgs::default())?;
             let mut usage = Usage::new(path.as_encoded_bytes(), args.depth, &mut seen);
             let outcome = run.watch(
-                |hands, observe| look::look(&endpoint, &spec, hands, observe),
+                |hands, observe| look::look(&endpoint, &spec, (hands, access.as_ref()), observe),
                 |_, notice| {
                     if let Notice::Listing(listing) = notice {
                         usage.add(&listing);

@@ -6,9 +6,9 @@ use blit_core::spec::{self, TransferSpec};
 use blit_core::summary::Notice;
 use blit_rpc::look;
 
-use crate::args::{FilterArgs, FindArgs, TypeWord};
+use crate::args::{CarriageArgs, FilterArgs, FindArgs, TypeWord};
 use crate::filter;
-use crate::options::{self, Verb};
+use crate::options::{self, Verb, access};
 use crate::report::Exit;
 use crate::run::go;
 
@@ -17,6 +17,7 @@ pub(crate) fn run(args: &FindArgs) -> Exit {
     let telling = options::looking(Verb::Find, args.json);
     go(telling, options::engine(&args.engine), |run| {
         let endpoint = options::endpoint(&args.path)?;
+        let access = access::if_remote([&endpoint], &args.network, &CarriageArgs::default())?;
         let filter = filter::read(&args.filter, run)?;
         let spec = TransferSpec {
             one_file_system: args.filter.one_file_system,
@@ -25,7 +26,7 @@ pub(crate) fn run(args: &FindArgs) -> Exit {
         };
         let wanted = Wanted { args, filter: filter.as_deref() };
         run.watch(
-            |hands, observe| look::look(&endpoint, &spec, hands, observe),
+            |hands, observe| look::look(&endpoint, &spec, (hands, access.as_ref()), observe),
             |ui, notice| {
                 let Notice::Listing(listing) = notice else { return };
                 let Some(from) = &listing.from else { return };

@@ -5,8 +5,8 @@ use blit_core::spec::{self, TransferSpec};
 use blit_core::summary::Notice;
 use blit_rpc::look;
 
-use crate::args::ListArgs;
-use crate::options::{self, Verb};
+use crate::args::{CarriageArgs, ListArgs};
+use crate::options::{self, Verb, access};
 use crate::report::Exit;
 use crate::run::go;
 
@@ -15,10 +15,11 @@ pub(crate) fn run(args: &ListArgs) -> Exit {
     let telling = options::looking(Verb::List, args.json);
     go(telling, options::engine(&args.engine), |run| {
         let endpoint = options::endpoint(&args.path)?;
+        let access = access::if_remote([&endpoint], &args.network, &CarriageArgs::default())?;
         let spec = TransferSpec { recursive: false, ..TransferSpec::new(spec::Verb::Copy) };
         let mut entries: Vec<Entry> = Vec::new();
         let outcome = run.watch(
-            |hands, observe| look::look(&endpoint, &spec, hands, observe),
+            |hands, observe| look::look(&endpoint, &spec, (hands, access.as_ref()), observe),
             |_, notice| {
                 if let Notice::Listing(listing) = notice {
                     entries.extend(listing.page.iter().cloned());

@@ -3,8 +3,8 @@
 use blit_core::{Error, ErrorKind};
 use blit_rpc::remove;
 
-use crate::args::RmArgs;
-use crate::options::{self, Verb};
+use crate::args::{CarriageArgs, RmArgs};
+use crate::options::{self, Verb, access};
 use crate::report::{self, Exit};
 use crate::run::go;
 use crate::ui;
@@ -14,6 +14,8 @@ pub(crate) fn run(args: &RmArgs) -> Exit {
     let telling = options::telling(Verb::Rm, &args.output, args.dry_run);
     go(telling.clone(), options::engine(&args.engine), |run| {
         let endpoints = options::endpoints(&args.paths)?;
+        let access = access::if_remote(&endpoints, &args.network, &CarriageArgs::default())?;
+        let access = access.as_ref();
         let mut spec = options::removal(args, &telling);
         let asks = !args.yes && !args.dry_run;
         if asks && !ui::can_ask(telling.progress) {
@@ -23,7 +25,8 @@ pub(crate) fn run(args: &RmArgs) -> Exit {
             let mut trial = spec.clone();
             trial.dry_run = true;
             trial.itemise = false;
-            let found = run.tell(|hands, see| remove::remove(&endpoints, &trial, hands, see))?;
+            let found =
+                run.tell(|hands, see| remove::remove(&endpoints, &trial, (hands, access), see))?;
             if found.error.is_some() {
                 return Ok(found);
             }
@@ -33,6 +36,6 @@ pub(crate) fn run(args: &RmArgs) -> Exit {
             }
             spec.deletion.entries_max = Some(counted);
         }
-        run.tell(|hands, see| remove::remove(&endpoints, &spec, hands, see))
+        run.tell(|hands, see| remove::remove(&endpoints, &spec, (hands, access), see))
     })
 }

@@ -85,6 +85,19 @@ pub(crate) fn rate(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Reads `5`, `5s`, `2m` or `1h` as seconds.
+///
+/// # Errors
+/// What is wrong with the text, for people.
+pub(crate) fn seconds(text: &str) -> Result<u32, String> {
+    let units = [("s", 1), ("m", 60), ("h", 3600)];
+    let unit = units.iter().find_map(|(unit, each)| Some((text.strip_suffix(unit)?, *each)));
+    let (digits, each) = unit.unwrap_or((text, 1));
+    let wanted = || "seconds, or a number with s, m or h".to_owned();
+    let number: u32 = digits.parse().map_err(|_| wanted())?;
+    number.checked_mul(each).ok_or_else(wanted)
+}
+
 /// Reads an age before now, or a date.
 ///
 /// # Errors
@@ -145,6 +158,16 @@ const WANTED_MOMENT: &str =
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waits_are_seconds_or_have_a_unit() {
+        for (text, wanted) in [("0", 0), ("5", 5), ("5s", 5), ("2m", 120), ("1h", 3600)] {
+            assert_eq!(seconds(text), Ok(wanted));
+        }
+        for text in ["", "s", "-1", "1d", "5 s", "99999999h"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn sizes_have_binary_units() {

@@ -1,6 +1,7 @@
 //! What programs read: the object of docs/summary.schema.json, and the events of --progress=json.
 //! It must not know where these are printed.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -8,8 +9,10 @@ use std::time::Duration;
 use blit_core::Error;
 use blit_core::entry::{Entry, Kind};
 use blit_core::event::Progress;
+use blit_core::path::Escaped;
 use blit_core::summary::Change;
 use blit_core::task::SpaceFacts;
+use blit_rpc::look::ModuleInfo;
 use serde::Serialize;
 
 use super::{Ended, Telling};
@@ -61,6 +64,8 @@ struct Rest<'a> {
     files: u64,
     bytes: u64,
     bytes_cloned: u64,
+    bytes_over_data: u64,
+    bytes_over_control: u64,
     dirs: u64,
     nodes: u64,
     links: u64,
@@ -96,6 +101,8 @@ impl<'a> Rest<'a> {
             files: summary.files,
             bytes: summary.bytes,
             bytes_cloned: summary.bytes_cloned,
+            bytes_over_data: ended.outcome.carried.data,
+            bytes_over_control: ended.outcome.carried.control,
             dirs: summary.dirs,
             nodes: summary.nodes,
             links: summary.links,
@@ -162,6 +169,10 @@ enum What {
         total: u64,
         available: u64,
     },
+    Module {
+        comment: String,
+        read_only: bool,
+    },
 }
 
 impl Row {
@@ -197,6 +208,13 @@ impl Row {
     }
 
     /// The room of a file system.
+    pub(super) fn module(module: &ModuleInfo) -> Self {
+        let comment = Escaped(module.comment.as_bytes()).to_string();
+        let what = What::Module { comment, read_only: module.read_only };
+        Self { path: Path::new(module.name.as_bytes()), what }
+    }
+
+    /// How much room there is.
     pub(super) fn space(path: &[u8], facts: &SpaceFacts) -> Self {
         let what = What::Space { total: facts.total, available: facts.available };
         Self { path: Path::new(path), what }
@@ -236,7 +254,7 @@ impl Path {
 #[derive(Serialize)]
 struct Fault {
     kind: &'static str,
-    op: &'static str,
+    op: Cow<'static, str>,
     #[serde(flatten)]
     path: Path,
     reason: String,
@@ -246,7 +264,7 @@ impl Fault {
     fn new(error: &Error) -> Self {
         Self {
             kind: report::kind_word(error.kind),
-            op: error.op,
+            op: error.op.clone(),
             path: Path::new(&error.path),
             reason: error.reason(),
         }
@@ -284,6 +302,12 @@ enum Event {
         #[serde(flatten)]
         fault: Fault,
     },
+    Note {
+        text: String,
+    },
+    Warning {
+        text: String,
+    },
     End {
         seconds: f64,
         status: &'static str,
@@ -306,6 +330,12 @@ pub(super) fn progress_event(progress: Progress, elapsed: Duration) -> String {
 /// One change, as an event.
 pub(super) fn change_event(change: &Change) -> String {
     line(&Event::Change { row: Row::change(change) })
+}
+
+/// Something that is no result, as an event.
+pub(super) fn aside_event(kind: &str, text: &str) -> String {
+    let text = text.to_owned();
+    line(&if kind == "warning" { Event::Warning { text } } else { Event::Note { text } })
 }
 
 /// The errors and the end of a run, as events.

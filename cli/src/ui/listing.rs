@@ -3,6 +3,7 @@
 use blit_core::entry::{Entry, Kind, Meta};
 use blit_core::path::Escaped;
 use blit_core::task::SpaceFacts;
+use blit_rpc::look::ModuleInfo;
 use jiff::tz::TimeZone;
 
 use super::quantity::{count, date, size};
@@ -39,6 +40,18 @@ pub(super) fn spaces(spaces: &[(Vec<u8>, SpaceFacts)]) -> Vec<String> {
         vec![size(facts.total), size(facts.available), format!("{free}%"), path]
     }));
     table(rows, &[0, 1, 2])
+}
+
+/// One line a module.
+pub(super) fn modules(modules: &[ModuleInfo]) -> Vec<String> {
+    let mut rows = vec![header(&["MODULE", "RIGHTS", "COMMENT"])];
+    rows.extend(modules.iter().map(|module| {
+        let name = if module.name.is_empty() { "(default root)" } else { &module.name };
+        let rights = if module.read_only { "read" } else { "read, write" };
+        let shown = |text: &str| Escaped(text.as_bytes()).to_string();
+        vec![shown(name), rights.to_owned(), shown(&module.comment)]
+    }));
+    table(rows, &[])
 }
 
 fn header(words: &[&str]) -> Vec<String> {

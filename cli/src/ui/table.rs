@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use blit_core::summary::Summary;
+use blit_rpc::transfer::Carried;
 
 use super::quantity::{count, counted, elapsed, rate, size};
 use super::{Ended, Telling};
@@ -14,6 +15,9 @@ use crate::report;
 pub(super) fn write(out: &mut impl Write, ended: &Ended<'_>, telling: &Telling) -> io::Result<()> {
     writeln!(out, "{}", headline(ended, telling))?;
     for line in details(&ended.outcome.summary, telling) {
+        writeln!(out, "{line}")?;
+    }
+    if let Some(line) = carried(&ended.outcome.carried) {
         writeln!(out, "{line}")?;
     }
     Ok(())
@@ -100,6 +104,18 @@ fn removed(ended: &Ended<'_>, telling: &Telling) -> String {
     line
 }
 
+/// Which connections to another machine carried how much.
+fn carried(carried: &Carried) -> Option<String> {
+    let over = |bytes: u64, which: &str| format!("{} over {which}", size(bytes));
+    let parts = [
+        (carried.data, over(carried.data, "data connections")),
+        (carried.control, over(carried.control, "the control connection")),
+    ];
+    let parts: Vec<String> =
+        parts.into_iter().filter(|(bytes, _)| *bytes > 0).map(|(_, text)| text).collect();
+    (!parts.is_empty()).then(|| format!("carried {}", parts.join(", ")))
+}
+
 fn parts(parts: &[(u64, &str)]) -> String {
     let told = parts.iter().filter(|(number, _)| *number > 0);
     told.map(|(number, word)| format!("; {} {word}", count(*number))).collect()
@@ -173,7 +189,7 @@ mod tests {
 
     fn told(verb: Verb, summary: Summary, error: Option<ErrorKind>, dry_run: bool) -> String {
         let error = error.map(|kind| Error::new(kind, "write", b"a"));
-        let outcome = Outcome { summary, error };
+        let outcome = Outcome { summary, error, ..Outcome::default() };
         let ended = Ended {
             outcome: &outcome,
             verb,
@@ -248,7 +264,11 @@ mod tests {
     fn each_verb_has_its_own_words() {
         let summary = Summary { entries: 9, renamed: 2, removed: 3, ..Summary::default() };
         for (verb, dry_run, text) in [
-            (Verb::Move, false, "moved 2 entries by renaming in 2.1 s\n"),
+            (
+                Verb::Move,
+                false,
+                "moved 2 entries by renaming in 2.1 s; 3 removed from the source\n",
+            ),
             (Verb::Rm, false, "removed 3 entries in 2.1 s\n"),
             (Verb::Rm, true, "would remove 3 entries\n"),
             (Verb::Check, true, "different: 9 entries compared in 2.1 s; 3 only in B\n"),
@@ -260,6 +280,9 @@ mod tests {
             told(Verb::Mirror, summary.clone(), None, true),
             "would mirror 1 file, 5 B; 3 would be removed\n"
         );
-        assert_eq!(told(Verb::Move, summary, None, false), "moved 1 file, 5 B in 2.1 s (2 B/s)\n");
+        assert_eq!(
+            told(Verb::Move, summary, None, false),
+            "moved 1 file, 5 B in 2.1 s (2 B/s); 3 removed from the source\n"
+        );
     }
 }

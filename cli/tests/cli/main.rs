@@ -17,6 +17,8 @@ mod mirror;
 mod r#move;
 mod output;
 mod privileged;
+mod race;
 mod rm;
+mod scale;
 mod support;
 mod switches;

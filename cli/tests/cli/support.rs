@@ -1,6 +1,8 @@
 //! What the tests stand on: a sandbox, trees as literals, and a comparison of trees that knows nothing of blit.
 
 pub(crate) mod compare;
+pub(crate) mod device;
+pub(crate) mod foreign;
 pub(crate) mod mount;
 pub(crate) mod random;
 pub(crate) mod sandbox;

@@ -111,10 +111,18 @@ on_every_engine! {
         sandbox.make(&kinds(sandbox));
         let source = read(&sandbox.path("src"));
         let switches = KINDS.iter().map(|kind| kind.0).chain(["", "--data-only"]);
-        for (number, switch) in switches.enumerate() {
+        let verbs = [&["copy"][..], &["mirror", "--yes"]];
+        let cases = switches.flat_map(|switch| verbs.map(|verb| (switch, verb)));
+        for (number, (switch, verb)) in cases.enumerate() {
             let to = format!("dst{number}");
-            let args = ["copy", "src/", &to, switch];
-            sandbox.blit(if switch.is_empty() { &args[..3] } else { &args }).code(0);
+            let given = (!switch.is_empty()).then_some(switch);
+            let args: Vec<&str> = verb.iter().copied().chain(["src/", &to]).chain(given).collect();
+            sandbox.blit(&args).code(0);
+            // What is left out is not missed either, but times are what files are told apart by.
+            if switch != "--no-times" && switch != "--data-only" {
+                let again = [&args[..], &["-v"]].concat();
+                assert_eq!(sandbox.blit(&again).code(0).changes(), [""; 0], "{again:?}");
+            }
             let copy = read(&sandbox.path(&to));
             for (name, at, look) in KINDS {
                 let (wanted, found) = (&source[at.as_bytes()], &copy[at.as_bytes()]);

@@ -48,6 +48,11 @@ impl<'a> Drive<'a> {
         Port::new(seat, self.sender.clone(), Arc::clone(&self.control))
     }
 
+    /// Where events for the sessions are sent to.
+    pub fn sender(&self) -> Sender<(Seat, Event)> {
+        self.sender.clone()
+    }
+
     /// Adds a session with its link; seats are given in order from 0.
     pub fn add(&mut self, session: Session, link: Box<dyn Link>) {
         let port = self.port(Seat(self.seats.len()));
@@ -75,7 +80,7 @@ impl<'a> Drive<'a> {
     pub fn step(&mut self, observe: &mut dyn FnMut(Notice)) -> bool {
         match self.inbox.try_recv() {
             Ok((seat, event)) => {
-                self.hand_over(seat, event);
+                self.hand_over(seat, event, observe);
                 self.act(observe);
                 true
             }
@@ -106,9 +111,9 @@ impl<'a> Drive<'a> {
         while !self.is_ended() {
             match self.inbox.recv_timeout(BEAT) {
                 Ok((seat, event)) => {
-                    self.hand_over(seat, event);
+                    self.hand_over(seat, event, observe);
                     while let Ok((seat, event)) = self.inbox.try_recv() {
-                        self.hand_over(seat, event);
+                        self.hand_over(seat, event, observe);
                     }
                     stall = Stall::default();
                 }
@@ -144,8 +149,10 @@ impl<'a> Drive<'a> {
         Err(Error::because(ErrorKind::Stalled, op, &path, why))
     }
 
-    fn hand_over(&mut self, seat: Seat, event: Event) {
-        if let Some(seated) = self.seats.get_mut(seat.0) {
+    fn hand_over(&mut self, seat: Seat, event: Event, observe: &mut dyn FnMut(Notice)) {
+        if let Event::Told(notice) = event {
+            observe(notice);
+        } else if let Some(seated) = self.seats.get_mut(seat.0) {
             seated.session.handle(event, &mut seated.actions);
         }
     }
@@ -159,13 +166,14 @@ impl<'a> Drive<'a> {
             if actions.scanned {
                 self.control.finish_scan();
             }
-            for frame in actions.frames {
-                seated.link.send(frame);
-            }
             actions.changes.into_iter().map(Notice::Change).for_each(&mut *observe);
             actions.listings.into_iter().map(Notice::Listing).for_each(&mut *observe);
             if !actions.tasks.is_empty() {
                 self.engine.submit(actions.tasks, &seated.port);
+            }
+            // After the tasks: what a frame asks the peer for finds the task that waits for it.
+            for frame in actions.frames {
+                seated.link.send(frame);
             }
             // What still runs would only be thrown away.
             if seated.session.error().is_some() {

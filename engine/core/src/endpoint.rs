@@ -108,6 +108,9 @@ fn remote(text: &[u8], host: &[u8], port: Option<u16>, below: &[u8]) -> Result<R
     let host = host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]")).unwrap_or(host);
     let host =
         std::str::from_utf8(host).map_err(|_| usage(text, "a host name is text"))?.to_owned();
+    if host.is_empty() {
+        return Err(usage(text, "there is no host between the brackets: [ADDRESS]:/module/path"));
+    }
     let (module, path) = if let Some(path) = below.strip_prefix(b"/") {
         (None, path)
     } else {
@@ -181,7 +184,9 @@ mod tests {
 
     #[test]
     fn forms_that_would_be_misread_are_refused_with_the_valid_ones() {
-        for text in ["host:path", "host:/module", "host:/m/../x", "host:99:x", "", "[::1]"] {
+        for text in
+            ["host:path", "host:/module", "host:/m/../x", "host:99:x", "[]:/m/x", "", "[::1]"]
+        {
             if text == "[::1]" {
                 continue;
             }

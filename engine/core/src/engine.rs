@@ -2,6 +2,7 @@
 //! It must not know sessions, roles or peers.
 
 use crate::event::Port;
+use crate::stream::Attachment;
 use crate::task::{Task, TaskId};
 
 /// Executes tasks.
@@ -9,6 +10,9 @@ pub trait Engine: Send + Sync {
     /// Queues `tasks` and returns at once, except that a few small tasks may be run before it returns
     /// ([`crate::session::schedule::Inline`]). Each yields exactly one `Event::Done` on `port`, in any order.
     fn submit(&self, tasks: Vec<(TaskId, Task)>, port: &Port);
+
+    /// Takes over a data stream: at the source's end to send on it, at the destination's to receive what tasks wait for.
+    fn attach(&self, attachment: Attachment);
 
     /// The bounds a session must keep to here.
     fn limits(&self) -> Limits;

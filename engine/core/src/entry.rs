@@ -145,6 +145,11 @@ impl Meta {
         same_inode && self.size == earlier.size && self.mtime == earlier.mtime
     }
 
+    /// The bytes of content that the entry counts for in the progress.
+    pub fn content_bytes(&self) -> u64 {
+        if self.kind == Kind::File { self.size } else { 0 }
+    }
+
     /// Whether fewer bytes are allocated than the content would need.
     pub fn may_have_holes(&self) -> bool {
         self.size > 0 && self.allocated < self.size

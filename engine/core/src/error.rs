@@ -1,6 +1,7 @@
 //! The one error type: what was done to which path, and why it failed.
 //! It must not know exit codes or hints; only `ErrorKind` decides those, in the command.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -52,8 +53,14 @@ pub enum ErrorKind {
     Stalled,
     /// The user or a signal stopped the run.
     Interrupted,
-    /// The peer is unreachable or refused.
+    /// The peer cannot be reached.
+    Unreachable,
+    /// The peer refused.
     Refused,
+    /// The connection to the peer broke.
+    Disconnected,
+    /// The peer does not keep to the protocol.
+    Protocol,
     /// A broken invariant of blit itself.
     Internal,
     /// None of the above; the text says it.
@@ -61,6 +68,37 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Every kind, in the order of its number on the wire: new ones are added at the end.
+    pub const ALL: [Self; 27] = [
+        Self::Other,
+        Self::NotFound,
+        Self::Vanished,
+        Self::Changed,
+        Self::AlreadyExists,
+        Self::TypeClash,
+        Self::PermissionDenied,
+        Self::NotADirectory,
+        Self::IsADirectory,
+        Self::NotEmpty,
+        Self::InvalidName,
+        Self::CrossDevice,
+        Self::Unsupported,
+        Self::NoSpace,
+        Self::Quota,
+        Self::ReadOnly,
+        Self::Io,
+        Self::Exhausted,
+        Self::Overlap,
+        Self::Usage,
+        Self::Stalled,
+        Self::Interrupted,
+        Self::Unreachable,
+        Self::Refused,
+        Self::Disconnected,
+        Self::Protocol,
+        Self::Internal,
+    ];
+
     /// Whether one such failure ends the whole session, since each further entry would fail alike.
     pub fn ends_session(self) -> bool {
         matches!(
@@ -72,7 +110,10 @@ impl ErrorKind {
                 | Self::Interrupted
                 | Self::Overlap
                 | Self::Usage
+                | Self::Unreachable
                 | Self::Refused
+                | Self::Disconnected
+                | Self::Protocol
                 | Self::Internal
         )
     }
@@ -84,7 +125,7 @@ pub struct Error {
     /// Why.
     pub kind: ErrorKind,
     /// What was done, one lowercase word or two: `open`, `rename`.
-    pub op: &'static str,
+    pub op: Cow<'static, str>,
     /// To which path, as bytes; shown escaped.
     pub path: Box<[u8]>,
     /// What lies beneath, where there is something.
@@ -94,18 +135,18 @@ pub struct Error {
 impl Error {
     /// An error without a cause beneath it.
     pub fn new(kind: ErrorKind, op: &'static str, path: &[u8]) -> Self {
-        Self { kind, op, path: path.into(), source: None }
+        Self { kind, op: op.into(), path: path.into(), source: None }
     }
 
     /// An error whose cause is told in words.
     pub fn because(kind: ErrorKind, op: &'static str, path: &[u8], why: impl Into<String>) -> Self {
-        Self { kind, op, path: path.into(), source: Some(Arc::new(Why(why.into()))) }
+        Self { kind, op: op.into(), path: path.into(), source: Some(Arc::new(Why(why.into()))) }
     }
 
     /// An error of the operating system.
     pub fn io(op: &'static str, path: &[u8], source: io::Error) -> Self {
         let kind = kind_of(&source);
-        Self { kind, op, path: path.into(), source: Some(Arc::new(source)) }
+        Self { kind, op: op.into(), path: path.into(), source: Some(Arc::new(source)) }
     }
 
     /// The same error with another kind.
@@ -126,7 +167,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.op)?;
+        f.write_str(&self.op)?;
         if !self.path.is_empty() {
             write!(f, " {}", Escaped(&self.path))?;
         }
@@ -201,7 +242,10 @@ fn words(kind: ErrorKind) -> &'static str {
         ErrorKind::Usage => "not a valid request",
         ErrorKind::Stalled => "nothing moved for too long",
         ErrorKind::Interrupted => "interrupted",
+        ErrorKind::Unreachable => "cannot be reached",
         ErrorKind::Refused => "refused by the peer",
+        ErrorKind::Disconnected => "the connection broke",
+        ErrorKind::Protocol => "not of this protocol",
         ErrorKind::Internal => "internal error",
         ErrorKind::Other => "failed",
     }

@@ -8,6 +8,8 @@ use std::sync::mpsc::Sender;
 use crate::error::Error;
 use crate::frame::Frame;
 use crate::pace::Pace;
+use crate::stream::Slot;
+use crate::summary::Notice;
 use crate::task::{Output, TaskId};
 
 /// Something that happened to a session.
@@ -17,8 +19,14 @@ pub enum Event {
     Done(TaskId, Result<Output, Error>),
     /// The peer session said something.
     Frame(Frame),
+    /// A data stream has ended.
+    Lost(Slot),
     /// The link to the peer is gone.
     Cut(Error),
+    /// The peer has something to say to whoever watches. The loop passes it on; no session sees it.
+    Told(Notice),
+    /// The peer moves, although it says nothing.
+    Alive,
 }
 
 /// Which session of a loop an event is for.
@@ -110,8 +118,17 @@ impl Control {
 
     /// Whether the run is to end.
     pub fn is_cancelled(&self) -> bool {
-        let is_raised = |stop: &Arc<AtomicBool>| stop.load(Ordering::Relaxed);
-        self.cancelled.load(Ordering::Relaxed) || self.stop.as_ref().is_some_and(is_raised)
+        self.cancelled.load(Ordering::Relaxed) || self.is_stopped()
+    }
+
+    /// Whether whoever started the run wants no more of it.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed))
+    }
+
+    /// Lets another attempt begin after one that has failed.
+    pub fn renew(&self) {
+        self.cancelled.store(false, Ordering::Relaxed);
     }
 
     /// Adds settled entries and bytes.

@@ -5,6 +5,7 @@ mod glob;
 mod list;
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use globset::{Candidate, Glob, GlobSet};
@@ -24,12 +25,63 @@ pub struct Filter {
     globs: GlobSet,
     list: Option<PathList>,
     limits: Limits,
+    /// What it was made of.
+    parts: Vec<Part>,
+}
+
+/// One thing that a filter is made of, as it was given.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Part {
+    /// See [`FilterBuilder::exclude`].
+    Exclude(String),
+    /// See [`FilterBuilder::include`].
+    Include(String),
+    /// See [`FilterBuilder::file_lines`].
+    Lines {
+        /// How messages call the file.
+        name: String,
+        /// Its text.
+        text: String,
+    },
+    /// See [`FilterBuilder::files_from`].
+    Paths(Vec<u8>, Separator),
+    /// See [`FilterBuilder::min_size`].
+    MinSize(u64),
+    /// See [`FilterBuilder::max_size`].
+    MaxSize(u64),
+    /// See [`FilterBuilder::newer_than`].
+    NewerThan(Time),
+    /// See [`FilterBuilder::older_than`].
+    OlderThan(Time),
 }
 
 impl Filter {
     /// Starts a filter that admits everything.
     pub fn builder() -> FilterBuilder {
         FilterBuilder::default()
+    }
+
+    /// What the filter was made of: [`FilterBuilder::part`] makes the same again, on another machine for instance.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The numbers of the rules and then of the listed paths that have matched something so far.
+    pub fn matched(&self) -> Vec<u32> {
+        let numbered = (0..).zip(self.marks());
+        numbered.filter(|(_, seen)| seen.load(Relaxed)).map(|(number, _)| number).collect()
+    }
+
+    /// Takes note of what the same filter has matched elsewhere.
+    pub fn add_matched(&self, numbers: &[u32]) {
+        let numbers: HashSet<u32> = numbers.iter().copied().collect();
+        let numbered = (0..).zip(self.marks());
+        numbered.filter(|(number, _)| numbers.contains(number)).for_each(|(_, seen)| mark(seen));
+    }
+
+    fn marks(&self) -> impl Iterator<Item = &AtomicBool> {
+        let of_list = self.list.iter().flat_map(PathList::marks);
+        self.rules.iter().map(|rule| &rule.seen).chain(of_list)
     }
 
     /// Whether the rules and the list of paths leave the entry at `path`, below its source, in the transfer.
@@ -128,23 +180,41 @@ pub struct FilterBuilder {
     globs: Vec<Glob>,
     list: Option<PathList>,
     limits: Limits,
+    parts: Vec<Part>,
     /// The first thing that is wrong.
     error: Option<Error>,
 }
 
 impl FilterBuilder {
+    /// Adds what [`Filter::parts`] gave.
+    pub fn part(self, part: &Part) -> Self {
+        match part {
+            Part::Exclude(glob) => self.exclude(glob),
+            Part::Include(glob) => self.include(glob),
+            Part::Lines { name, text } => self.file_lines(name, text),
+            Part::Paths(list, separator) => self.files_from(list, *separator),
+            Part::MinSize(bytes) => self.min_size(*bytes),
+            Part::MaxSize(bytes) => self.max_size(*bytes),
+            Part::NewerThan(time) => self.newer_than(*time),
+            Part::OlderThan(time) => self.older_than(*time),
+        }
+    }
+
     /// Leaves out what `glob` matches, in gitignore's syntax but without its `!` and `#`.
-    pub fn exclude(self, glob: &str) -> Self {
+    pub fn exclude(mut self, glob: &str) -> Self {
+        self.parts.push(Part::Exclude(glob.to_owned()));
         self.glob_rule(glob, false)
     }
 
     /// Admits what `glob` matches after all, unless a directory above it is left out.
-    pub fn include(self, glob: &str) -> Self {
+    pub fn include(mut self, glob: &str) -> Self {
+        self.parts.push(Part::Include(glob.to_owned()));
         self.glob_rule(glob, true)
     }
 
     /// Adds the lines of a file in gitignore's syntax; `name` is how messages call the file.
     pub fn file_lines(mut self, name: &str, text: &str) -> Self {
+        self.parts.push(Part::Lines { name: name.to_owned(), text: text.to_owned() });
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (index, line) in text.split('\n').enumerate() {
             let line = line.strip_suffix('\r').unwrap_or(line);
@@ -164,6 +234,7 @@ impl FilterBuilder {
     /// Confines the transfer to the paths of `list`, the directories above them and what is below them. Another list
     /// adds to the first.
     pub fn files_from(mut self, list: &[u8], separator: Separator) -> Self {
+        self.parts.push(Part::Paths(list.to_owned(), separator));
         let paths = self.list.get_or_insert_default();
         if let Err((shown, why)) = paths.add(list, separator) {
             self.refuse(&shown, why);
@@ -173,24 +244,28 @@ impl FilterBuilder {
 
     /// Leaves out files of fewer than `bytes`.
     pub fn min_size(mut self, bytes: u64) -> Self {
+        self.parts.push(Part::MinSize(bytes));
         self.limits.size_min = Some(bytes);
         self
     }
 
     /// Leaves out files of more than `bytes`.
     pub fn max_size(mut self, bytes: u64) -> Self {
+        self.parts.push(Part::MaxSize(bytes));
         self.limits.size_max = Some(bytes);
         self
     }
 
     /// Leaves out files last changed at `time` or before.
     pub fn newer_than(mut self, time: Time) -> Self {
+        self.parts.push(Part::NewerThan(time));
         self.limits.newer_than = Some(time);
         self
     }
 
     /// Leaves out files last changed at `time` or after.
     pub fn older_than(mut self, time: Time) -> Self {
+        self.parts.push(Part::OlderThan(time));
         self.limits.older_than = Some(time);
         self
     }
@@ -209,7 +284,8 @@ impl FilterBuilder {
         if let Some(list) = &mut self.list {
             list.finish();
         }
-        Ok(Filter { rules: self.rules, globs, list: self.list, limits: self.limits })
+        let Self { rules, list, limits, parts, .. } = self;
+        Ok(Filter { rules, globs, list, limits, parts })
     }
 
     fn glob_rule(mut self, glob: &str, includes: bool) -> Self {
@@ -412,6 +488,27 @@ mod tests {
                 assert!(reaches(&filter, path), "{text:?} leaves {path} out");
             }
         }
+    }
+
+    #[test]
+    fn a_filter_is_made_again_of_its_parts() {
+        let first = Filter::builder()
+            .exclude("*.o")
+            .include("a.o")
+            .file_lines("rules", "# no\n*.tmp\n!b.tmp\n")
+            .files_from(b"x\ny/z\n", Separator::Newline)
+            .min_size(3)
+            .older_than(Time { secs: 9, nanos: 1 })
+            .build()
+            .expect("valid");
+        let again = first.parts().iter().fold(Filter::builder(), FilterBuilder::part);
+        let again = again.build().expect("valid");
+        assert_eq!(first.parts(), again.parts());
+        assert_eq!(first.unmatched(), again.unmatched());
+        assert!(!again.admits(&path("x/q.o"), false) && again.admits(&path("y/z"), false));
+        first.add_matched(&again.matched());
+        assert_eq!(first.unmatched(), again.unmatched());
+        assert!(!first.matched().is_empty() && !first.unmatched().is_empty());
     }
 
     #[test]

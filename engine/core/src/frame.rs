@@ -4,6 +4,7 @@
 use crate::entry::Meta;
 use crate::error::Error;
 use crate::path::Name;
+use crate::stream::{Part, Slot, Ticket};
 use crate::summary::Summary;
 use crate::task::{Dir, Page};
 
@@ -29,6 +30,14 @@ pub enum Frame {
     Settled(Settled),
     /// Destination to source: a directory and all in it are settled; whether it stands at the destination as it should.
     Closed(DirId, bool),
+    /// Destination to source: contents are wanted on a data stream.
+    Need(Need),
+    /// Source to destination: all that `Need` of this ticket asked for was sent on that stream; or on none, because it broke.
+    Sent(Ticket, Option<Slot>),
+    /// Destination to source: digests of files are wanted.
+    Digest(Want),
+    /// Source to destination: the digests that `Digest` of this ticket asked for, in its order.
+    Digests(Ticket, Vec<Result<u128, Error>>),
     /// Destination to source: all is done.
     Finished(Box<Summary>),
     /// Either way: the session failed.
@@ -58,6 +67,26 @@ pub struct Listing {
     pub named: bool,
     /// Nothing is missing that the directory held and the filter admits; otherwise nothing may be removed in it.
     pub complete: bool,
+}
+
+/// Files of one page that the destination wants something of.
+#[derive(Clone, Debug)]
+pub struct Want {
+    /// Names the request; the destination gives each a new one, or the same again after a stream broke.
+    pub ticket: Ticket,
+    /// The page.
+    pub number: PageNumber,
+    /// The entries, by their place in it.
+    pub picks: Vec<usize>,
+}
+
+/// Contents that the destination wants.
+#[derive(Clone, Debug)]
+pub struct Need {
+    /// Of which files.
+    pub want: Want,
+    /// Which part of them.
+    pub part: Part,
 }
 
 /// Names a page within one transfer.

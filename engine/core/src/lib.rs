@@ -1,6 +1,7 @@
 //! What a transfer is: sessions, their tasks and their frames.
 //! It must not do I/O, read a clock, start a thread, or ask which platform it is on.
 
+pub mod codec;
 pub mod drive;
 pub mod endpoint;
 pub mod engine;
@@ -9,12 +10,14 @@ pub mod error;
 pub mod event;
 pub mod filter;
 pub mod frame;
+pub mod header;
 pub mod link;
 pub mod pace;
 pub mod path;
 pub mod session;
 pub mod sim;
 pub mod spec;
+pub mod stream;
 pub mod summary;
 pub mod task;
 

@@ -34,22 +34,42 @@ impl Name {
         Self(text.into_bytes().into_boxed_slice())
     }
 
-    /// Whether the name is one that [`Name::temporary`] makes: unpublished, never data.
+    /// The hidden name of what has arrived of a large file so far, the same in every run, so that the next run can go on with
+    /// it: made from a digest (XXH3-128) of the final name.
+    pub fn partial(of: &Self) -> Self {
+        let digest = xxhash_rust::xxh3::xxh3_128(of.as_bytes());
+        let digits = format!("{digest:032x}");
+        let digits = digits.get(..TEMPORARY_DIGITS).unwrap_or_default();
+        let text = format!("{TEMPORARY_PREFIX}{digits}{PARTIAL_SUFFIX}");
+        Self(text.into_bytes().into_boxed_slice())
+    }
+
+    /// Whether the name is one that [`Name::temporary`] or [`Name::partial`] makes: unpublished, never data.
     pub fn is_temporary(&self) -> bool {
         is_temporary(&self.0)
     }
 }
 
-/// Whether `bytes` are a name that [`Name::temporary`] makes.
+/// Whether `bytes` are a name that [`Name::temporary`] or [`Name::partial`] makes.
 pub fn is_temporary(bytes: &[u8]) -> bool {
-    temporary_run(bytes).is_some()
+    temporary_run(bytes).is_some() || is_partial(bytes)
+}
+
+/// Whether `bytes` are a name that [`Name::partial`] makes.
+pub fn is_partial(bytes: &[u8]) -> bool {
+    let rest = bytes.strip_prefix(TEMPORARY_PREFIX.as_bytes());
+    let digits = rest.and_then(|rest| rest.strip_suffix(PARTIAL_SUFFIX.as_bytes()));
+    digits.is_some_and(|digits| digits.len() == TEMPORARY_DIGITS && digits.iter().all(is_digit))
+}
+
+fn is_digit(byte: &u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
 }
 
 /// The run that has made the temporary name `bytes`, if it is one.
 pub fn temporary_run(bytes: &[u8]) -> Option<u64> {
     let rest = bytes.strip_prefix(TEMPORARY_PREFIX.as_bytes())?;
     let id = rest.strip_suffix(TEMPORARY_SUFFIX.as_bytes())?;
-    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     if id.len() != TEMPORARY_DIGITS || !id.iter().all(is_digit) {
         return None;
     }
@@ -184,6 +204,8 @@ fn component_is_valid(bytes: &[u8]) -> bool {
 /// Starts hidden names of what is not yet published. With the 24 digits and the suffix it cannot be met by chance.
 const TEMPORARY_PREFIX: &str = ".blit-";
 const TEMPORARY_SUFFIX: &str = ".tmp";
+/// Ends the name of what the next run can go on with.
+const PARTIAL_SUFFIX: &str = ".part";
 /// 16 hexadecimal digits of the run and 8 of the sequence number.
 const TEMPORARY_DIGITS: usize = RUN_DIGITS + 8;
 /// Hexadecimal digits of a run.
@@ -230,6 +252,9 @@ mod tests {
     fn temporary_names_are_recognised_and_others_are_not() {
         assert!(Name::temporary(7, 9).is_temporary());
         assert_eq!(temporary_run(Name::temporary(7, 9).as_bytes()), Some(7));
+        let partial = Name::partial(&Name::new(&b"f"[..]).expect("valid"));
+        assert!(partial.is_temporary() && is_partial(partial.as_bytes()));
+        assert_eq!(temporary_run(partial.as_bytes()), None);
         for other in
             [&b".blit-.tmp"[..], b".blit-0123.tmp", b"blit", b".blit-00000000000000070000000g.tmp"]
         {

@@ -6,6 +6,7 @@ pub mod schedule;
 mod departures;
 mod desk;
 mod destination;
+mod lendings;
 mod links;
 mod plan;
 mod removal;
@@ -13,12 +14,15 @@ mod remover;
 mod source;
 mod viewer;
 
+use std::sync::Arc;
+
 use crate::engine::Limits;
 use crate::error::Error;
 use crate::event::Event;
 use crate::frame::{Frame, Listing};
 use crate::path::Name;
 use crate::spec::{SourceItem, Target, TransferSpec};
+use crate::stream::Plane;
 use crate::summary::{Change, Summary};
 use crate::task::{Dir, SpaceFacts, Task, TaskId};
 
@@ -74,6 +78,17 @@ impl Session {
         limits: Limits,
     ) -> Self {
         Self { role: Role::Destination(Box::new(Destination::new(target, facts, spec, limits))) }
+    }
+
+    /// The same role with a peer on another machine: contents travel on the streams of `plane`.
+    #[must_use]
+    pub fn over(mut self, plane: &Arc<Plane>) -> Self {
+        match &mut self.role {
+            Role::Source(source) => source.lend_over(Arc::clone(plane)),
+            Role::Destination(destination) => destination.receive_over(Arc::clone(plane)),
+            Role::Removal(_) | Role::Viewer(_) => {}
+        }
+        self
     }
 
     /// The only role of a removal: the `entries` go, each a name in a directory, with all that is below them.

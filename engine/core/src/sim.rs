@@ -16,6 +16,7 @@ mod rng;
 mod snapshot;
 mod space;
 mod volume;
+mod wire;
 mod work;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +30,7 @@ pub use work::Faults;
 use crate::engine::{Engine, Limits};
 use crate::error::{Error, ErrorKind};
 use crate::event::Port;
+use crate::stream::Attachment;
 use crate::task::{Output, Task, TaskId};
 use rng::{Rng, mix};
 use work::{Own, Work, World};
@@ -75,6 +77,12 @@ struct Job {
     hangs: bool,
 }
 
+impl Job {
+    fn can_go_on(&self) -> bool {
+        !self.hangs && (self.work.is_ready() || self.port.control().is_cancelled())
+    }
+}
+
 impl SimEngine {
     /// An engine whose order and faults follow from `seed`.
     pub fn new(disk: &Disk, seed: u64, options: SimOptions) -> Arc<Self> {
@@ -97,7 +105,7 @@ impl SimEngine {
             return false;
         }
         let ready: Vec<usize> =
-            (0..inner.jobs.len()).filter(|index| !inner.jobs[*index].hangs).collect();
+            (0..inner.jobs.len()).filter(|index| inner.jobs[*index].can_go_on()).collect();
         if ready.is_empty() {
             return false;
         }
@@ -181,6 +189,8 @@ impl Engine for SimEngine {
         }
     }
 
+    fn attach(&self, _attachment: Attachment) {}
+
     fn limits(&self) -> Limits {
         Limits { workers: self.options.workers }
     }
@@ -200,6 +210,9 @@ fn work_of(task: Task) -> Box<dyn Work> {
     match task {
         Task::List(task) => Box::new(list::Listing::new(task)),
         Task::Copy(task) => Box::new(copy::Copying::new(task)),
+        Task::Send(task) => Box::new(wire::Sending(task)),
+        Task::Receive(task) => Box::new(wire::Receiving::new(task)),
+        Task::Blocks(task) => Box::new(hash::Comparing(task)),
         Task::Place(task) => Box::new(place::Placing::new(task)),
         Task::Remove(task) => Box::new(remove::Removing::new(task)),
         Task::Hash(task) => Box::new(hash::Hashing::new(task)),

@@ -192,6 +192,9 @@ pub struct TransferSpec {
     pub selection: Selection,
     /// What a mirror removes.
     pub deletion: Deletion,
+    /// Whether what stands at the destination of a large file, or was left by an earlier run, is compared block by block when
+    /// the source is on another machine.
+    pub delta: bool,
     /// What is below the directories of the source belongs to it too.
     pub recursive: bool,
     /// Directories on another file system than their source are left empty.
@@ -220,6 +223,7 @@ impl TransferSpec {
             equality: Equality::default(),
             selection: Selection::default(),
             deletion: Deletion::default(),
+            delta: true,
             recursive: true,
             one_file_system: false,
             backup: None,

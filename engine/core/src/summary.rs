@@ -104,6 +104,10 @@ pub enum Notice {
     Change(Change),
     /// Entries were listed, in a run that only lists.
     Listing(Listing),
+    /// Something that the user should know and that is no failure.
+    Note(String),
+    /// The run goes on in another way than was asked for.
+    Warning(String),
 }
 
 /// What was done to one entry.

@@ -1,17 +1,20 @@
 //! What a session asks of an engine. Each task is a batch, so that nothing crosses the seam per chunk.
 //! It must not know how a task is executed.
 
+mod output;
 mod root;
 
 use std::any::Any;
 use std::fmt;
+use std::marker;
 use std::sync::Arc;
 
-use crate::entry::{Changes, Entry, FileId, Meta};
-use crate::error::Error;
+use crate::entry::{Changes, Entry, Meta};
 use crate::path::{Name, RelPath};
 use crate::spec::{Preserve, Reflink};
+use crate::stream::{Part, Plane, Ticket};
 
+pub use output::{Copied, Hashed, Listed, Lost, Output, Placed, Removed, Sent, SpaceFacts};
 pub use root::Root;
 
 /// Names one task of one session.
@@ -21,7 +24,7 @@ pub struct TaskId(pub u64);
 /// Something an engine holds open between tasks: a staged directory, the position in a listing. Dropping it closes it; a
 /// staged directory that was not published is removed then.
 #[derive(Clone)]
-pub struct Held(pub Arc<dyn Any + Send + Sync>);
+pub struct Held(pub Arc<dyn Any + marker::Send + Sync>);
 
 impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,12 +81,18 @@ pub enum Task {
     List(List),
     /// Copy regular files from one directory to another.
     Copy(Copy),
+    /// Send regular files of a directory on a data stream.
+    Send(Send),
+    /// Receive regular files into a directory from a data stream.
+    Receive(Receive),
     /// Create, link, publish or repair at the destination.
     Place(Place),
     /// Remove entries of a directory.
     Remove(Remove),
     /// Digest file contents.
     Hash(Hash),
+    /// Digest the blocks of what a draft begins with.
+    Blocks(Blocks),
     /// Ask what a directory's file system is and holds.
     Space(Space),
 }
@@ -94,9 +103,12 @@ impl Task {
         match self {
             Self::List(task) => &task.dir,
             Self::Copy(task) => &task.to,
+            Self::Send(task) => &task.from,
+            Self::Receive(task) => &task.to,
             Self::Place(task) => &task.to,
             Self::Remove(task) => &task.dir,
             Self::Hash(task) => &task.dir,
+            Self::Blocks(task) => &task.dir,
             Self::Space(task) => &task.dir,
         }
     }
@@ -106,9 +118,12 @@ impl Task {
         match self {
             Self::List(_) => "list",
             Self::Copy(_) => "copy",
+            Self::Send(_) => "send",
+            Self::Receive(_) => "receive",
             Self::Place(_) => "place",
             Self::Remove(_) => "remove",
             Self::Hash(_) => "hash",
+            Self::Blocks(_) => "compare",
             Self::Space(_) => "examine",
         }
     }
@@ -181,6 +196,69 @@ impl Copy {
     pub fn entries(&self) -> impl Iterator<Item = (&Pick, &Entry)> {
         self.picks.iter().filter_map(|pick| Some((pick, self.page.get(pick.index)?)))
     }
+}
+
+/// Send regular files of one directory to the peer's engine.
+#[derive(Clone, Debug)]
+pub struct Send {
+    /// The streams, one of which carries it.
+    pub plane: Arc<Plane>,
+    /// What the destination asked with.
+    pub ticket: Ticket,
+    /// The directory read from.
+    pub from: Dir,
+    /// Its entries.
+    pub page: Page,
+    /// Which of them, by their place in the page.
+    pub picks: Vec<usize>,
+    /// The name that the only pick has in the source, where it differs.
+    pub source_name: Option<Name>,
+    /// Which part of them.
+    pub part: Part,
+    /// Whether attributes are read anew of a file that is not as it was listed.
+    pub xattrs: bool,
+}
+
+/// Receive regular files from the peer's engine. It begins when what has its ticket arrives on a stream; if that stream breaks, it
+/// waits for the next that brings the ticket. Each file is published whole or not at all.
+#[derive(Clone, Debug)]
+pub struct Receive {
+    /// The streams, one of which brings it.
+    pub plane: Arc<Plane>,
+    /// What the source was asked with.
+    pub ticket: Ticket,
+    /// The directory written to.
+    pub to: Dir,
+    /// What the files are written into.
+    pub into: ReceiveInto,
+    /// The entries, under the names they get.
+    pub page: Page,
+    /// Which of them.
+    pub picks: Vec<Pick>,
+    /// How.
+    pub manner: Manner,
+}
+
+/// What received files are written into.
+#[derive(Clone, Debug)]
+pub enum ReceiveInto {
+    /// The directory, as of a copy.
+    Dir(CopyInto),
+    /// The draft that `Step::Draft` made of the only pick.
+    Draft(Held),
+}
+
+/// Digest the blocks of what a draft, or the file that it replaces, holds in a range: the last one may be short.
+#[derive(Clone, Debug)]
+pub struct Blocks {
+    /// Where the draft is, for messages.
+    pub dir: Dir,
+    /// What `Step::Draft` made.
+    pub draft: Held,
+    /// Where the range begins, in bytes; a multiple of [`crate::header::BLOCK_BYTES`].
+    pub offset: u64,
+    /// How many bytes.
+    pub len: u64,
 }
 
 /// What the destination directory of a copy is.
@@ -290,6 +368,28 @@ pub enum Step {
         /// What stands there now.
         over: Over,
     },
+    /// Make or find again the unpublished file for the content of `entry`, and hold it: `Placed.staged`, and in
+    /// `Placed.begun` how many bytes it or the file that it replaces has for a start.
+    Draft {
+        /// The entry as it is to be.
+        entry: Entry,
+        /// Whether what an earlier run has left, and the old file, are used.
+        reuse: bool,
+    },
+    /// Give a draft its length, metadata and final name.
+    Seal {
+        /// What `Step::Draft` gave.
+        draft: Held,
+        /// The entry as it is to be.
+        entry: Entry,
+        /// What stands there now.
+        over: Over,
+    },
+    /// Remove a draft.
+    Discard {
+        /// What `Step::Draft` gave.
+        draft: Held,
+    },
     /// Make `name` another name of the file `of` below the same root.
     Link {
         /// The new name.
@@ -369,124 +469,4 @@ pub struct Space {
     pub dir: Dir,
     /// Whether the granularity of times and whether attributes are held is found out, by an unnamed file in it.
     pub probe_times: bool,
-}
-
-/// What a task gave.
-#[derive(Clone, Debug)]
-pub enum Output {
-    /// Of [`Task::List`].
-    Listed(Listed),
-    /// Of [`Task::Copy`].
-    Copied(Copied),
-    /// Of [`Task::Place`].
-    Placed(Placed),
-    /// Of [`Task::Remove`].
-    Removed(Removed),
-    /// Of [`Task::Hash`].
-    Hashed(Hashed),
-    /// Of [`Task::Space`].
-    Space(SpaceFacts),
-}
-
-/// Entries that were read.
-#[derive(Clone, Debug, Default)]
-pub struct Listed {
-    /// The directory itself; absent on later pages.
-    pub dir: Option<Meta>,
-    /// The entries.
-    pub entries: Vec<Entry>,
-    /// Entries that exist but could not be examined.
-    pub failures: Vec<Error>,
-    /// Where to go on; `None` when all was read.
-    pub next: Option<Held>,
-    /// Temporary names, where asked for and only with the first page.
-    pub leftovers: Vec<Name>,
-    /// All other names, where asked for and only with the first page.
-    pub names: Vec<Name>,
-}
-
-/// What became of a batch of files.
-#[derive(Clone, Debug, Default)]
-pub struct Copied {
-    /// Files published.
-    pub files: u64,
-    /// Bytes of their contents, holes included.
-    pub bytes: u64,
-    /// How many of these bytes were shared and not written.
-    pub bytes_cloned: u64,
-    /// The others, by their place in the page.
-    pub failures: Vec<(usize, Error)>,
-    /// Metadata that the destination cannot hold and that were left out: which, and on how many files.
-    pub lost: Vec<(Lost, u64)>,
-    /// Of trees that were replaced, what could not be removed: it has a temporary name.
-    pub remains: Vec<Error>,
-}
-
-/// What became of the steps of a placing.
-#[derive(Clone, Debug, Default)]
-pub struct Placed {
-    /// The directory that `Step::Stage` made.
-    pub staged: Option<Held>,
-    /// Steps that failed, by their place in the task. A failed step does not stop the others.
-    pub failures: Vec<(usize, Error)>,
-    /// Metadata that the destination cannot hold and that were left out: which, and on how many entries.
-    pub lost: Vec<(Lost, u64)>,
-    /// Of trees that were replaced, what could not be removed: it has a temporary name.
-    pub remains: Vec<Error>,
-}
-
-/// Metadata that a destination could not hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Lost {
-    /// Extended attributes.
-    Xattrs,
-    /// ACLs.
-    Acls,
-    /// Owner or group, although the user may give files away; set-id bits fell with it.
-    Owner,
-    /// Permission bits.
-    Mode,
-}
-
-/// What was removed.
-#[derive(Clone, Debug, Default)]
-pub struct Removed {
-    /// Entries that were not directories.
-    pub files: u64,
-    /// Directories.
-    pub dirs: u64,
-    /// What could not be removed.
-    pub failures: Vec<Error>,
-}
-
-/// The XXH3-128 digests of the named files, in their order.
-#[derive(Clone, Debug)]
-pub struct Hashed {
-    /// A digest or why there is none.
-    pub digests: Vec<Result<u128, Error>>,
-}
-
-/// Facts of a directory and of its file system.
-#[derive(Clone, Debug)]
-pub struct SpaceFacts {
-    /// The directory itself.
-    pub dir: Meta,
-    /// The directory and all above it, upwards.
-    pub ancestors: Vec<FileId>,
-    /// Bytes free for this user.
-    pub available: u64,
-    /// Bytes in all.
-    pub total: u64,
-    /// The step in which modification times are kept, in nanoseconds; 1 where exact or not known.
-    pub granularity_ns: u64,
-    /// Extended attributes can be set here; true where not known.
-    pub holds_xattrs: bool,
-    /// The device and the path within its file system: one place of several mounts has one of these. `None` if not known.
-    pub canonical: Option<(u64, Vec<u8>)>,
-    /// The user may give files away.
-    pub may_chown: bool,
-    /// The user's own number.
-    pub own_uid: u32,
-    /// The groups the user may give files to.
-    pub groups: Vec<u32>,
 }

@@ -521,3 +521,52 @@ fn what_a_directory_shows_of_its_own_file_system_a_second_time_stays() {
         assert!(told && ended.summary.failed == 1, "{:?}", ended.summary.failures);
     });
 }
+
+#[test]
+fn what_streams_that_break_do_not_bring_is_brought_by_others() {
+    seeds(1500, |number| {
+        // Odd seeds are runs between machines.
+        let seed = 2 * number + 1;
+        let disk = world(&mut Dice::new(seed), number % 3 == 0);
+        disk.file("/src/never-empty", "");
+        let source = disk.snapshot("/src");
+        let faults = Faults { stream_breaks: 400, ..Faults::default() };
+        let options = SimOptions { faults, ..SimOptions::default() };
+        let verb = *Dice::new(number).pick(&[Verb::Copy, Verb::Mirror, Verb::Move]);
+        let ended = copy(&disk, seed, options, spec(verb));
+        assert_done(&ended);
+        assert_eq!(disk.temporaries("/"), Vec::<Vec<u8>>::new());
+        let mut target = disk.snapshot("/dst/src");
+        if verb != Verb::Mirror {
+            target.retain(|path, _| source.contains_key(path));
+        }
+        let lines = differences(&source, &target);
+        assert!(lines.is_empty(), "{}", lines.join("\n"));
+        assert_eq!(disk.see("/src").is_none(), verb == Verb::Move);
+    });
+}
+
+#[test]
+fn whatever_breaks_together_every_name_is_old_or_new_and_the_next_run_completes() {
+    seeds(1500, |number| {
+        let seed = 2 * number + 1;
+        let mut dice = Dice::new(seed);
+        let disk = world(&mut dice, number % 4 == 0);
+        let (new, old) = (disk.snapshot("/src"), disk.snapshot("/dst/src"));
+        let faults = Faults {
+            stream_breaks: 300,
+            open_denied: 30,
+            read_fails: 30,
+            place_denied: 30,
+            ..Faults::default()
+        };
+        let crash_after = (number % 2 == 0).then(|| dice.below(200));
+        let options = SimOptions { faults, crash_after, ..SimOptions::default() };
+        let ended = copy(&disk, seed, options, spec(Verb::Copy));
+        disk.check_published(&old, &new, &disk.snapshot("/dst/src")).expect("old or new");
+        assert!(ended.crashed || ended.error.is_none(), "{:?}", ended.error);
+        // Another seed is another process.
+        assert_done(&copy(&disk, seed + 2, SimOptions::default(), spec(Verb::Copy)));
+        assert_equal(&disk);
+    });
+}

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Builder, JoinHandle};
 use std::time::Duration;
 
+use blit_fallback::Confinement;
+
 use super::executor;
 use super::queue::{Job, Queue, Until, panic_text};
 use super::watchdog;
@@ -31,6 +33,7 @@ pub(super) enum Launch {
 struct Shared {
     queue: Queue,
     launch: Launch,
+    confinement: Option<Confinement>,
     roll: Mutex<Roll>,
 }
 
@@ -44,9 +47,13 @@ struct Roll {
 
 impl Pool {
     /// Starts that many threads. It does not wait until they are ready.
-    pub(super) fn start(workers: usize, launch: Launch) -> Result<Self, Refusal> {
-        let roll = Mutex::default();
-        let shared = Arc::new(Shared { queue: Queue::new(workers), launch, roll });
+    pub(super) fn start(
+        workers: usize,
+        launch: Launch,
+        confinement: Option<Confinement>,
+    ) -> Result<Self, Refusal> {
+        let (queue, roll) = (Queue::new(workers), Mutex::default());
+        let shared = Arc::new(Shared { queue, launch, confinement, roll });
         let mut pool = Self { shared, workers: Vec::with_capacity(workers), watchdog: None };
         for worker in 0..workers {
             let name = format!("blit-uring-{worker}");
@@ -118,6 +125,9 @@ impl Drop for Pool {
 impl Shared {
     /// Serves the queue on an executor. Where that cannot be had, or breaks, the thread serves it without.
     fn work(&self, worker: usize) {
+        if let Some(Err(error)) = self.confinement.as_ref().map(Confinement::enter) {
+            return executor::block_on(self.queue.refuse(worker, &error));
+        }
         if self.launch == Launch::WhenPrepared {
             executor::block_on(self.queue.serve(worker, Until::Prepared));
         }

@@ -34,7 +34,15 @@ impl Job {
     /// Reports the task as never begun.
     pub(super) fn give_up(self) {
         let path = self.task.dir().shown(None);
-        self.port.done(self.id, Err(Error::new(ErrorKind::Interrupted, self.task.op(), &path)));
+        let error = Error::new(ErrorKind::Interrupted, self.task.op(), &path);
+        self.fail(error);
+    }
+
+    /// Reports the task as never begun, for that reason.
+    fn fail(self, error: Error) {
+        let Self { id, task, port } = self;
+        drop(task);
+        port.done(id, Err(error));
     }
 }
 
@@ -131,6 +139,16 @@ impl Queue {
             self.lock().unfinished -= 1;
         }
         // A waker is dropped by the worker it belongs to, while what it wakes is still there.
+        let waker = self.lock().wakers[worker].take();
+        drop(waker);
+    }
+
+    /// Answers jobs as `worker` with `error`, which keeps it from executing any, until the queue is closed.
+    pub(super) async fn refuse(&self, worker: usize, error: &Error) {
+        while let Some(job) = self.next(worker, Until::Closed).await {
+            job.fail(error.clone());
+            self.lock().unfinished -= 1;
+        }
         let waker = self.lock().wakers[worker].take();
         drop(waker);
     }

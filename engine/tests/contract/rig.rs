@@ -20,7 +20,7 @@ use blit_core::task::{
     Placed, Removal, Remove, Removed, Root, Space, SpaceFacts, Step, Survey, Task, TaskId, What,
 };
 use blit_core::{Error, ErrorKind};
-use blit_engine::Choice;
+use blit_engine::{Choice, Confinement, Reach};
 use blit_fallback::ThreadEngine;
 use tempfile::TempDir;
 
@@ -54,15 +54,15 @@ enum Floor {
     Sim(Disk, Vec<Arc<SimEngine>>),
 }
 
-/// The thread engine twice: with the first tasks run in the calling thread, and with all on its workers.
+/// The thread engine: with the first tasks run in the calling thread, with all on its workers, and confined.
 pub(crate) fn threads() -> Vec<Rig> {
     let rigs = [false, true].map(|busy| Rig::real(Arc::new(ThreadEngine::new(None)), busy));
-    rigs.into()
+    rigs.into_iter().chain(Rig::confined(Choice::Threads)).collect()
 }
 
 /// The io_uring engine, likewise.
 pub(crate) fn uring() -> Vec<Rig> {
-    let mut rigs = Vec::new();
+    let mut rigs: Vec<Rig> = Rig::confined(Choice::Uring).into_iter().collect();
     for busy in [false, true] {
         match blit_engine::start(Choice::Uring, None) {
             Ok(started) => rigs.push(Rig::real(started.engine, busy)),
@@ -97,6 +97,23 @@ fn simulated(seed: u64) -> Rig {
 impl Rig {
     fn real(engine: Arc<dyn Engine>, busy: bool) -> Self {
         let top = tempfile::tempdir().expect("a temporary directory");
+        Self::on(top, engine, busy)
+    }
+
+    /// One whose engine reaches nothing else than its file system.
+    fn confined(choice: Choice) -> Option<Self> {
+        let top = tempfile::tempdir().expect("a temporary directory");
+        let confinement = Confinement::new(top.path(), Reach::Write, None).expect("opened");
+        match blit_engine::start_confined(choice, None, confinement) {
+            Ok(started) => Some(Self::on(top, started.engine, false)),
+            Err(error) => {
+                skip(&format!("a confined engine: {error}"));
+                None
+            }
+        }
+    }
+
+    fn on(top: TempDir, engine: Arc<dyn Engine>, busy: bool) -> Self {
         for root in ["src", "dst"] {
             std::fs::create_dir(top.path().join(root)).expect("made");
         }

@@ -1,7 +1,9 @@
 //! Linux: handles, and the one way a path below a root is opened.
 //! It must not know tasks or policy.
 
+mod confine;
 mod data;
+mod datagram;
 mod meta;
 mod mount;
 mod names;
@@ -22,10 +24,12 @@ use nix::sys::stat::Mode;
 
 use super::{Access, Identity};
 
+pub use confine::confine;
 pub use data::{
     clone_file, copy_range, is_cached, next_extent, raise_open_files, read_at, sync, try_lock,
     will_need, write_at,
 };
+pub(super) use datagram::send_datagram;
 pub use meta::{
     STATX_WANTED, file_system, makes_contents_up, meta_of, set_mode, set_owner, set_times, stat,
     stat_at, time_step_ns,
@@ -33,8 +37,8 @@ pub use meta::{
 pub use mount::canonical_place;
 pub use names::{
     Names, create_new, create_unnamed, exchange, link, link_unnamed, make_device, make_dir,
-    make_fifo, make_private_dir, make_socket, make_symlink, move_new, move_over, read_link,
-    remove_dir, remove_file, rename_new, rename_over,
+    make_fifo, make_private_dir, make_socket, make_symlink, move_new, move_over, open_to_update,
+    read_link, remove_dir, remove_file, rename_new, rename_over,
 };
 pub use xattr::{acl_is_inherited, remove_xattr, set_xattr, xattrs_at, xattrs_of};
 
@@ -197,7 +201,11 @@ fn open_content(dir: &OpenDir, name: &Name, flags: OFlag, quiet: bool) -> io::Re
 }
 
 /// Who the process is; asked once.
+/// Who the calling thread is, as far as ownership goes: the process, which is asked once, unless it was confined.
 pub fn identity() -> &'static Identity {
+    if let Some(own) = confine::own_identity() {
+        return own;
+    }
     static IDENTITY: OnceLock<Identity> = OnceLock::new();
     IDENTITY.get_or_init(|| {
         let mut groups: Vec<u32> = nix::unistd::getgroups()

@@ -36,7 +36,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 
-use super::{Access, Identity};
+use super::{Access, Enforced, Identity, Owner, Reach};
 
 pub use data::{
     clone_file, copy_range, is_cached, next_extent, raise_open_files, read_at, sync, try_lock,
@@ -47,8 +47,8 @@ pub use meta::{
 };
 pub use names::{
     Names, create_new, create_unnamed, exchange, link, link_unnamed, make_device, make_dir,
-    make_fifo, make_private_dir, make_socket, make_symlink, move_new, move_over, read_link,
-    remove_dir, remove_file, rename_new, rename_over,
+    make_fifo, make_private_dir, make_socket, make_symlink, move_new, move_over, open_to_update,
+    read_link, remove_dir, remove_file, rename_new, rename_over,
 };
 pub use xattr::{acl_is_inherited, remove_xattr, set_xattr, xattrs_at, xattrs_of};
 
@@ -247,6 +247,26 @@ impl Named {
     fn new(dir: &OpenDir, name: &Name, id: FileId) -> io::Result<Self> {
         Ok(Self { dir: dir.0.try_clone()?, name: CString::new(name.as_bytes())?, id })
     }
+}
+
+/// Sends `text` to the socket at `place`.
+///
+/// # Errors
+/// Those of `sendto(2)`.
+pub(super) fn send_datagram(
+    socket: &std::os::unix::net::UnixDatagram,
+    place: &std::ffi::OsStr,
+    text: &[u8],
+) -> io::Result<()> {
+    socket.send_to(text, place).map(drop)
+}
+
+/// Confines the calling thread; there is no such thing here.
+///
+/// # Errors
+/// Always.
+pub fn confine(_root: &OpenDir, _reach: Reach, _owner: Option<Owner>) -> io::Result<Enforced> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux confines a thread"))
 }
 
 /// Who the process is; asked once.

@@ -23,6 +23,7 @@
 //! - Reading and writing move the position of a file, which nothing here relies on.
 
 mod data;
+pub(super) mod host;
 mod link;
 mod meta;
 mod name;
@@ -42,7 +43,7 @@ use blit_core::path::Name;
 use windows_sys::Win32::Foundation as codes;
 use windows_sys::Win32::Storage::FileSystem as win;
 
-use super::{Access, Identity};
+use super::{Access, Enforced, Identity, Owner, Reach};
 use nt::{Request, is_code};
 
 pub use data::{
@@ -55,8 +56,8 @@ pub use meta::{
 };
 pub use names::{
     Names, create_new, create_unnamed, exchange, link, link_unnamed, make_device, make_dir,
-    make_fifo, make_private_dir, make_socket, move_new, move_over, remove_dir, remove_file,
-    rename_new, rename_over,
+    make_fifo, make_private_dir, make_socket, move_new, move_over, open_to_update, remove_dir,
+    remove_file, rename_new, rename_over,
 };
 pub use xattr::{acl_is_inherited, remove_xattr, set_xattr, xattrs_at, xattrs_of};
 
@@ -261,6 +262,14 @@ pub fn open_entry(dir: &OpenDir, name: &Name) -> io::Result<OpenEntry> {
     let name = name::existing(name.as_bytes())?;
     let request = Request::existing(win::FILE_READ_ATTRIBUTES);
     Ok(OpenEntry(nt::open(Some(dir.handle()), &name, request)?))
+}
+
+/// Confines the calling thread; there is no such thing here.
+///
+/// # Errors
+/// Always.
+pub fn confine(_root: &OpenDir, _reach: Reach, _owner: Option<Owner>) -> io::Result<Enforced> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux confines a thread"))
 }
 
 /// Who the process is: on this system nobody with a number, so files have the number that means the user's own where a

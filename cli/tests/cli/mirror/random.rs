@@ -29,7 +29,11 @@ fn check(engine: &'static str, rounds: &[Vec<Edit>]) -> Result<(), TestCaseError
 
 fn all_rounds(sandbox: &Sandbox) {
     let engine = sandbox.engine();
-    rounds(24, &prop::collection::vec(edits(), 1..4), |edits| check(engine, &edits));
+    rounds(
+        if sandbox.is_slow() { 300 } else { 24 },
+        &prop::collection::vec(edits(), 1..4),
+        |edits| check(engine, &edits),
+    );
 }
 
 #[test]

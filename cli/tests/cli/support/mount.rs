@@ -1,16 +1,18 @@
-//! File systems of a test's own, in image files; and one on a device that fails when told to.
+//! File systems of a test's own, in image files or on devices that obey.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
+use super::device::Device;
 use super::sandbox::Sandbox;
 
 /// A mounted image; unmounted at the end.
 pub(crate) struct Mount {
     point: PathBuf,
-    /// What is to be unmounted after it: the FUSE file system that gives the device.
-    beneath: Option<PathBuf>,
+    /// What is to end after it.
+    device: Option<Device>,
 }
 
 impl Mount {
@@ -20,33 +22,17 @@ impl Mount {
         let image = sandbox.path(format!("{name}.img"));
         let file = fs::File::create(&image).expect("own directory");
         file.set_len(megabytes << 20).expect("sparse image");
-        Self::of_device(sandbox, name, kind, &image)
+        make(kind, &image);
+        Self::of_image(sandbox, name, &image, "loop")
     }
 
     /// The same on a memory device each write to which fails while the file at `flag` exists. `None` where nbdkit is
     /// not installed.
     pub(crate) fn failing(sandbox: &Sandbox, name: &str, flag: &Path) -> Option<Self> {
-        let beneath = sandbox.path(format!("{name}.nbd"));
-        fs::create_dir(&beneath).expect("own directory");
-        let device = beneath.join("disk");
         let flag = format!("error-file={}", flag.display());
-        let started = Command::new("nbdfuse")
-            .arg(&device)
-            .args(["--command", "nbdkit", "-s", "--filter=error", "memory", "64M", "error=EIO"])
-            .args(["error-pwrite-rate=100%", &flag])
-            .stderr(Stdio::null())
-            .spawn();
-        started.ok()?;
-        // It answers when the file is there; its own end tells nothing, since it stays.
-        for _ in 0..500 {
-            if device.exists() {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        let mut mount = Self::of_device(sandbox, name, "ext4", &device);
-        mount.beneath = Some(beneath);
-        Some(mount)
+        let args =
+            ["--filter=error", "memory", "64M", "error=EIO", "error-pwrite-rate=100%", &flag];
+        Some(Self::of_device(sandbox, name, "ext4", Device::start(sandbox, name, &args)?))
     }
 
     /// Shows the directory `shown` of the sandbox a second time at `name`.
@@ -54,20 +40,45 @@ impl Mount {
         let point = sandbox.path(name);
         fs::create_dir(&point).expect("own directory");
         must(Command::new("mount").arg("--bind").arg(sandbox.path(shown)).arg(&point));
-        Self { point, beneath: None }
+        Self { point, device: None }
     }
 
-    fn of_device(sandbox: &Sandbox, name: &str, kind: &str, device: &Path) -> Self {
+    /// The same on a device.
+    pub(crate) fn of_device(sandbox: &Sandbox, name: &str, kind: &str, device: Device) -> Self {
+        make(kind, &device.path());
+        let mut mount = Self::of_image(sandbox, name, &device.path(), "loop");
+        mount.device = Some(device);
+        mount
+    }
+
+    /// Mounts what is in an image already.
+    pub(crate) fn of_image(sandbox: &Sandbox, name: &str, image: &Path, options: &str) -> Self {
         let point = sandbox.path(name);
-        fs::create_dir(&point).expect("own directory");
-        let quiet = if kind == "btrfs" || kind == "xfs" { "-f" } else { "-F" };
-        must(Command::new(format!("mkfs.{kind}")).arg("-q").arg(quiet).arg(device));
-        must(Command::new("mount").args(["-o", "loop"]).arg(device).arg(&point));
-        Self { point, beneath: None }
+        fs::create_dir_all(&point).expect("own directory");
+        must(Command::new("mount").args(["-o", options]).arg(image).arg(&point));
+        Self { point, device: None }
+    }
+
+    /// The device that it is on.
+    pub(crate) fn device(&self) -> &Device {
+        self.device.as_ref().expect("made with one")
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.point.join(name)
+    }
+
+    /// The loop device that it is mounted from.
+    pub(crate) fn source(&self) -> PathBuf {
+        let table = fs::read_to_string("/proc/self/mounts").expect("readable");
+        let point = self.point.to_str().expect("own name");
+        let line = table.lines().find(|line| line.split(' ').nth(1) == Some(point));
+        line.and_then(|line| line.split(' ').next()).expect("it is mounted").into()
+    }
+
+    /// Takes it away from under whoever uses it.
+    pub(crate) fn detach(&self) {
+        must(Command::new("umount").arg("-l").arg(&self.point));
     }
 
     /// Mounts it again with other options.
@@ -78,15 +89,29 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        drop(Command::new("umount").arg(&self.point).output());
-        if let Some(beneath) = &self.beneath {
-            drop(Command::new("fusermount3").arg("-u").arg(beneath).output());
+        // A process that another test is starting may hold a file of it for a moment.
+        let umount = || Command::new("umount").arg(&self.point).output();
+        let is_gone = || umount().is_ok_and(|output| output.status.success());
+        for _ in 0..100 {
+            if is_gone() {
+                return;
+            }
+            std::thread::sleep(TICK);
         }
+        drop(Command::new("umount").arg("-l").arg(&self.point).output());
     }
 }
 
 #[track_caller]
-fn must(command: &mut Command) {
+fn make(kind: &str, image: &Path) {
+    let quiet = if kind == "ext4" { "-F" } else { "-f" };
+    must(Command::new(format!("mkfs.{kind}")).arg("-q").arg(quiet).arg(image));
+}
+
+#[track_caller]
+pub(crate) fn must(command: &mut Command) {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {output:?}");
 }
+
+const TICK: Duration = Duration::from_millis(20);

@@ -1,6 +1,7 @@
 //! Random trees and random edits of them.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -48,17 +49,29 @@ pub(crate) enum Edit {
     Drop(String),
     /// A file gets another name.
     Link(String),
+    /// Only the permissions change.
+    Allow(String, u32),
+    /// Only the attributes change.
+    Tag(String, u8),
+    /// It goes elsewhere with all that is in it.
+    Move(String, String),
 }
 
 fn edit() -> impl Strategy<Value = Edit> {
     let name = prop::sample::select(vec!["a", "b", "c", "\u{e4}"]);
-    let path =
-        prop::collection::vec(name, 1..4).prop_map(|names| format!("src/{}", names.join("/")));
+    // Somebody also changes what a mirror has made.
+    let side = prop::sample::select(vec!["src", "src", "src", "dst"]);
+    let names = prop::collection::vec(name, 1..4).prop_map(|names| names.join("/"));
+    let path = (side, names.clone(), names)
+        .prop_map(|(side, one, other)| (format!("{side}/{one}"), format!("{side}/{other}")));
     let mode = prop::sample::select(vec![0o644_u32, 0o600, 0o755, 0o400, 0o4755]);
     let time = (0_i64..2_000_000_000, 0_i64..1_000_000_000);
     let target = prop::sample::select(vec!["a", "..", "../some/where", "b/c"]);
-    (path, 0..10_u8, prop::collection::vec(any::<u8>(), 0..5000), mode, time, target).prop_map(
-        |(path, kind, content, mode, (secs, nanos), target)| match kind {
+    (path, 0..13_u8, prop::collection::vec(any::<u8>(), 0..5000), mode, time, target).prop_map(
+        |((path, other), kind, content, mode, (secs, nanos), target)| match kind {
+            10 => Edit::Allow(path, mode | 0o100),
+            11 => Edit::Tag(path, content.first().copied().unwrap_or(0)),
+            12 => Edit::Move(path, other),
             0..=3 => Edit::Put(file(path, content).mode(mode).time(secs, nanos)),
             4 => Edit::Put(dir(path).mode(0o700 | mode & 0o777).time(secs, nanos)),
             5 => Edit::Put(link(path, target).time(secs, nanos)),
@@ -81,6 +94,30 @@ pub(crate) fn apply(root: &Path, edits: &[Edit]) {
                     drop_all(&root.join(path));
                 }
                 tree::make(root, std::slice::from_ref(node));
+            }
+            Edit::Allow(path, mode) => {
+                let path = root.join(path);
+                if path.symlink_metadata().is_ok_and(|meta| !meta.is_symlink()) {
+                    let bits = fs::Permissions::from_mode(*mode);
+                    fs::set_permissions(path, bits).expect("own entry");
+                }
+            }
+            Edit::Tag(path, value) => {
+                // Not every file system and not every entry takes one, nor do pipes.
+                let flags = rustix::fs::XattrFlags::empty();
+                rustix::fs::lsetxattr(root.join(path), "user.tag", &[*value], flags).ok();
+            }
+            Edit::Move(from, to) => {
+                let is_inside = to.starts_with(&format!("{from}/")) || from == to;
+                if !is_inside && root.join(from).symlink_metadata().is_ok() {
+                    // What is in its way may be above it, and would go with it.
+                    let aside = root.join("aside");
+                    fs::rename(root.join(from), &aside).expect("own entry");
+                    clear_way(root, to);
+                    drop_all(&root.join(to));
+                    fs::create_dir_all(root.join(to).parent().expect("below")).expect("own entry");
+                    fs::rename(aside, root.join(to)).expect("own entry");
+                }
             }
             Edit::Link(path) => {
                 let target = root.join(format!("{path}-linked"));

@@ -64,12 +64,17 @@ impl Sandbox {
             Capability::Mount => {
                 geteuid().is_root() && std::env::var_os("BLIT_TEST_PRIVILEGED").is_some()
             }
-            Capability::Patience => std::env::var_os("BLIT_TEST_SLOW").is_some(),
+            Capability::Patience => self.is_slow(),
         };
         if !can {
             skip(&format!("no {capability:?} here"));
         }
         can
+    }
+
+    /// Whether there is time for many rounds; unlike a capability, this only says how many.
+    pub(crate) fn is_slow(&self) -> bool {
+        std::env::var_os("BLIT_TEST_SLOW").is_some()
     }
 
     pub(crate) fn engine(&self) -> &'static str {

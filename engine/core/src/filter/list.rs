@@ -91,6 +91,11 @@ impl PathList {
         Ok(())
     }
 
+    /// Whether each entry was asked for, in the order of the list.
+    pub(super) fn marks(&self) -> impl Iterator<Item = &AtomicBool> {
+        self.entries.iter().map(|entry| &entry.seen)
+    }
+
     /// Puts the entries in order, after the last one was added.
     pub(super) fn finish(&mut self) {
         let Self { bytes, entries } = self;

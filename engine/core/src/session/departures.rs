@@ -141,11 +141,14 @@ impl Departures {
     }
 
     /// The destination has finished a directory.
-    pub(super) fn closed(&mut self, dir: DirId, stands: bool) {
-        if let Some(leaving) = self.dirs.get_mut(&dir) {
-            leaving.stands = Some(stands);
-            self.leave_if_done(dir);
+    pub(super) fn closed(&mut self, dir: DirId, stands: bool) -> Result<(), Error> {
+        let Some(leaving) = self.dirs.get_mut(&dir) else { return Ok(()) };
+        if leaving.stands.replace(stands).is_some() {
+            let why = "the destination finished a directory twice";
+            return Err(Error::because(ErrorKind::Protocol, "receive", b"", why));
         }
+        self.leave_if_done(dir);
+        Ok(())
     }
 
     /// The removals that can begin.

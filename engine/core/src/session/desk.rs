@@ -21,6 +21,11 @@ impl<J> Desk<J> {
         Self { next_id: 0, running: BTreeMap::new(), waiting: VecDeque::new(), running_max }
     }
 
+    /// Lets that many more tasks be at the engine, which wait there and take no worker.
+    pub(super) fn widen(&mut self, more: usize) {
+        self.running_max += more;
+    }
+
     /// Adds a task behind those that wait.
     pub(super) fn put(&mut self, job: J, task: Task) {
         self.waiting.push_back((job, task));

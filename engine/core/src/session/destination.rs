@@ -5,17 +5,20 @@ mod again;
 mod deletion;
 mod digests;
 mod folder;
+mod large;
 mod outcome;
+mod receipts;
 mod reference;
 mod work;
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::Actions;
 use super::desk::Desk;
 use super::links::Links;
 use super::plan::{Judge, Plan};
-use super::schedule::TASKS_PER_WORKER_MAX;
+use super::schedule::{RECEIVES_MAX, TASKS_PER_WORKER_MAX};
 use super::source::page_cost;
 use crate::engine::Limits;
 use crate::entry::{Changes, Entry, Kind, differences};
@@ -24,6 +27,7 @@ use crate::event::Event;
 use crate::frame::{DirId, Frame, Listing, Settled};
 use crate::path::Name;
 use crate::spec::{Comparison, Equality, Target, TransferSpec, Verb};
+use crate::stream::Plane;
 use crate::summary::{Action, Change, Summary};
 use crate::task::{
     Dir, List, Manner, Place, Removal, Remove, SpaceFacts, Step, Survey, Task, What,
@@ -48,6 +52,10 @@ pub(super) struct Destination {
     summary: Summary,
     /// Files whose digests are awaited.
     doubts: digests::Doubts,
+    /// What a source on another machine was asked for; none where it can be read from here.
+    receipts: Option<receipts::Receipts>,
+    /// Large files that come from another machine.
+    larges: large::Larges,
     /// What a mirror has to remove when all else is done.
     deletion: deletion::Deletion,
     /// An entry could not be transferred, so that nothing is removed.
@@ -102,12 +110,19 @@ impl Destination {
             links: Links::default(),
             summary: Summary::default(),
             doubts: digests::Doubts::default(),
+            receipts: None,
+            larges: large::Larges::default(),
             deletion: deletion::Deletion::default(),
             untransferred: false,
             scanned: false,
             error: None,
             ended: false,
         }
+    }
+
+    pub(super) fn receive_over(&mut self, plane: Arc<Plane>) {
+        self.receipts = Some(receipts::Receipts::new(plane));
+        self.desk.widen(RECEIVES_MAX);
     }
 
     pub(super) fn handle(&mut self, event: Event, out: &mut Actions) {
@@ -122,13 +137,15 @@ impl Destination {
             }
             Event::Frame(frame) if self.error.is_none() => self.frame(frame, out),
             Event::Frame(_) => {}
+            Event::Lost(slot) => self.stream_lost(slot, out),
+            Event::Told(_) | Event::Alive => {}
             Event::Cut(error) => self.abort(error, out),
         }
         while let Some(page) = self.routable.pop_front() {
             self.route(page, out);
         }
         if self.error.is_none() {
-            self.desk.flush(&mut out.tasks);
+            self.flush(out);
             self.end_if_complete(out);
         }
     }
@@ -161,7 +178,7 @@ impl Destination {
     fn end_if_complete(&mut self, out: &mut Actions) {
         if self.scanned && !self.ended && self.folders.is_empty() && self.desk.len() == 0 {
             if self.begin_deletion(out) {
-                return self.desk.flush(&mut out.tasks);
+                return self.flush(out);
             }
             self.ended = true;
             out.frames.push(Frame::Finished(Box::new(self.summary.clone())));
@@ -172,23 +189,42 @@ impl Destination {
         match frame {
             Frame::Listing(listing) => self.receive(listing, out),
             Frame::Unreadable(error) => self.summary.fail(error),
-            Frame::Scanned => self.scanned = true,
+            Frame::Scanned => {
+                self.scanned = true;
+                out.scanned |= self.receipts.is_some();
+            }
+            Frame::Sent(ticket, slot) => self.sent(ticket, slot, out),
+            Frame::Digests(ticket, digests) => self.digests_came(ticket, digests, out),
             Frame::Failed(error) => {
                 self.desk.drop_waiting();
                 self.error = Some(error);
             }
-            Frame::Settled(_) | Frame::Closed(..) | Frame::Finished(_) => {
+            Frame::Settled(_)
+            | Frame::Closed(..)
+            | Frame::Need(_)
+            | Frame::Digest(_)
+            | Frame::Finished(_) => {
                 let what = "the source sent a frame that only a destination sends";
-                self.abort(Error::because(ErrorKind::Internal, "receive", b"", what), out);
+                self.abort(Error::because(ErrorKind::Protocol, "receive", b"", what), out);
             }
         }
     }
 
     /// Takes in a page: its sub-directories become known, then it is routed.
     fn receive(&mut self, mut listing: Listing, out: &mut Actions) {
-        let Some(folder) = self.folders.get_mut(&listing.dir) else {
+        if let Some(receipts) = &mut self.receipts {
+            if let Err(error) = receipts.admit(&listing) {
+                return self.abort(error, out);
+            }
+            for entry in listing.page.iter().filter(|entry| entry.meta.kind != Kind::Dir) {
+                out.learned.0 += 1;
+                out.learned.1 = out.learned.1.saturating_add(entry.meta.content_bytes());
+            }
+        }
+        let folder = self.folders.get_mut(&listing.dir).filter(|folder| !folder.listed);
+        let Some(folder) = folder else {
             let what = "the source listed a directory that it had not announced";
-            return self.abort(Error::because(ErrorKind::Internal, "receive", b"", what), out);
+            return self.abort(Error::because(ErrorKind::Protocol, "receive", b"", what), out);
         };
         self.summary.entries += listing.page.len() as u64;
         folder.open += 1;
@@ -289,7 +325,7 @@ impl Destination {
             } else {
                 work.kept.push(index);
                 out.settled.0 += 1;
-                out.settled.1 += if entry.meta.kind == Kind::File { entry.meta.size } else { 0 };
+                out.settled.1 = out.settled.1.saturating_add(entry.meta.content_bytes());
             }
         }
         for child in children {
@@ -322,6 +358,9 @@ impl Destination {
         }
         let Some(PageInWork { listing, kept, .. }) = self.pages.remove(&page) else { return };
         let entries = page_cost(listing.page.len());
+        if let Some(receipts) = &mut self.receipts {
+            receipts.settled(listing.page.len());
+        }
         out.frames.push(Frame::Settled(Settled { number: listing.number, entries, kept }));
         self.close(listing.dir, out);
     }
@@ -333,6 +372,12 @@ impl Destination {
             let Some(folder) = self.folders.get_mut(&dir) else { return };
             folder.open -= 1;
             if folder.open > 0 || !folder.listed {
+                return;
+            }
+            let partials = std::mem::take(&mut folder.partials);
+            if !partials.is_empty() && !self.spec.dry_run {
+                let at = folder.to.clone();
+                self.remove_leftovers(dir, at, partials);
                 return;
             }
             if self.doom_extras(dir, out) {

@@ -181,7 +181,7 @@ impl Judge<'_> {
             Some(old) if old.kind == Kind::File => match compare(&entry.meta, &old, self.rule) {
                 Verdict::Same => {
                     plan.same.0 += 1;
-                    plan.same.1 += entry.meta.size;
+                    plan.same.1 = plan.same.1.saturating_add(entry.meta.size);
                     plan.led.extend(linked.then_some((index, old.id)));
                 }
                 // Setting metadata of an inode with foreign names would change those names too.

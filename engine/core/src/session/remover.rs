@@ -96,9 +96,13 @@ impl Remover {
     /// Begins; with nothing to remove there are no tasks.
     pub(super) fn begin(&mut self) -> Orders {
         let mut orders = Orders::default();
-        for doomed in self.doomed.clone() {
-            let what = What::Names(doomed.names.into());
-            self.open_node((doomed.dir, doomed.way), None, what, &mut orders);
+        // What is only counted now is begun once more.
+        let is_begun_again = self.counting && !self.rules.dry_run;
+        let doomed =
+            if is_begun_again { self.doomed.clone() } else { std::mem::take(&mut self.doomed) };
+        for Doomed { dir, way, names } in doomed {
+            let pages = names.chunks(PAGE_ENTRIES_MAX).map(|page| What::Names(page.into()));
+            self.open_node((dir, way), None, pages.collect(), &mut orders);
         }
         orders
     }
@@ -147,15 +151,21 @@ impl Remover {
         &mut self,
         (dir, way): (Dir, RelPath),
         parent: Option<(u64, Name)>,
-        what: What,
+        pages: Vec<What>,
         orders: &mut Orders,
     ) {
+        // It ends with its last task.
+        if pages.is_empty() {
+            return;
+        }
         let id = self.next_node;
         self.next_node += 1;
-        let task = list(&dir, what);
-        let node = Node { dir, way, parent, open: 1, emptied: Vec::new(), keeps: false, dev: None };
+        let open = pages.len();
+        for what in pages {
+            orders.tasks.push((Chore { node: id, names: Vec::new() }, list(&dir, what)));
+        }
+        let node = Node { dir, way, parent, open, emptied: Vec::new(), keeps: false, dev: None };
         self.nodes.insert(id, node);
-        orders.tasks.push((Chore { node: id, names: Vec::new() }, task));
     }
 
     fn listed(&mut self, id: u64, listed: Listed, orders: &mut Orders) {
@@ -193,7 +203,7 @@ impl Remover {
         self.drop_files(id, &dir, files, orders);
         for (way, name) in dirs {
             let what = What::Next { after: None, entries_max: PAGE_ENTRIES_MAX };
-            self.open_node((dir.child(&name), way), Some((id, name)), what, orders);
+            self.open_node((dir.child(&name), way), Some((id, name)), vec![what], orders);
         }
     }
 

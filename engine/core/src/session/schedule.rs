@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::engine::Limits;
 use crate::task::Task;
 
 /// Entries per page of a listing. Large enough that a page is worth a task switch, small enough that the first bytes
@@ -21,8 +22,35 @@ pub const SMALL_FILE_BYTES_MAX: u64 = 1 << 20;
 /// Entries that the source may list ahead of the destination. Bounds memory to some megabytes whatever the tree.
 pub const WINDOW_ENTRIES_MAX: usize = 16 * PAGE_ENTRIES_MAX;
 
+/// Entries that a destination on another machine may have asked for at once, contents and digests together. One that keeps to
+/// the window and to its own engine stays below half of it; more would only fill the source's memory.
+pub const WANTED_ENTRIES_MAX: usize = 4 * WINDOW_ENTRIES_MAX;
+
 /// Tasks per worker that a session keeps queued at the engine, so that no worker waits for the loop.
 pub const TASKS_PER_WORKER_MAX: usize = 4;
+
+/// Receiving tasks that a destination keeps at its engine, on top of those that work: what the source has been asked for.
+/// Hides a long way; the bytes under way are bounded by the streams, not by this.
+pub const RECEIVES_MAX: usize = 128;
+
+/// Files from another machine from this size on are drafts, fetched in ranges and taken up again after a cut.
+pub const DRAFT_BYTES_MIN: u64 = 8 << 20;
+
+/// Bytes per range of a large file: a fraction of a second on a fast link, so that the streams end together. A multiple of the
+/// block that is compared.
+pub const RANGE_BYTES: u64 = 32 << 20;
+
+/// Data connections of one session: one worker keeps one busy, and more than a few gain nothing on one way.
+pub fn streams_wanted(limits: Limits) -> u16 {
+    u16::try_from(limits.workers.clamp(1, STREAMS_MAX)).unwrap_or(1)
+}
+
+/// See [`streams_wanted`].
+const STREAMS_MAX: usize = 4;
+
+/// Ranges of one large file that are compared or fetched at the same time. What waits for its turn takes no memory, whatever
+/// size the file is said to have.
+pub const RANGES_MAX: usize = RECEIVES_MAX;
 
 /// Work that is done in the calling thread: up to so many files. A job that ends below it starts no thread and no ring.
 pub const INLINE_FILES_MAX: u64 = 8;
@@ -47,6 +75,10 @@ impl Inline {
         let (mut files, mut bytes, mut count) = (0, 0, 0);
         for task in tasks {
             count += 1;
+            if matches!(task, Task::Send(_)) {
+                // Who sends waits for the peer, which the calling thread must not.
+                files += INLINE_FILES_MAX + 1;
+            }
             if let Task::Copy(copy) = task {
                 files += copy.picks.len() as u64;
                 bytes += copy.entries().map(|(_, entry)| entry.meta.size).sum::<u64>();

@@ -1,13 +1,16 @@
 //! The source role: lists the source depth first and tells the destination what is there, never further ahead than
 //! the destination has room for. It must not know what becomes of the entries.
 
+mod peer;
 mod place;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::Actions;
 use super::departures::{Departure, Departures, Outcome};
 use super::desk::Desk;
+use super::lendings::Lendings;
 use super::schedule::{PAGE_ENTRIES_MAX, WINDOW_ENTRIES_MAX};
 use crate::engine::Limits;
 use crate::entry::{Entry, Kind};
@@ -16,6 +19,7 @@ use crate::event::Event;
 use crate::frame::{DirId, Frame, Listing, PageNumber};
 use crate::path::Name;
 use crate::spec::{SourceItem, TransferSpec, Verb};
+use crate::stream::{Plane, Ticket};
 use crate::summary::{Action, Change, Summary};
 use crate::task::{Dir, List, Listed, Output, Survey, Task, TaskId, What};
 
@@ -39,6 +43,8 @@ pub(super) struct Source {
     unsettled: usize,
     /// What a move still has to remove.
     departures: Option<Departures>,
+    /// What a destination on another machine may ask for; none where it reads the source itself.
+    lendings: Option<Lendings>,
     /// Names already given away in the destination directory, where several sources might give the same.
     taken: HashSet<Name>,
     missing: Option<Error>,
@@ -58,6 +64,10 @@ enum Job {
     Page(Reading),
     /// Entries that have arrived are removed.
     Departure(Departure),
+    /// Contents are sent to another machine.
+    Send { ticket: Ticket, number: PageNumber, files: usize },
+    /// Contents are digested for another machine.
+    Digest { ticket: Ticket, files: usize },
 }
 
 impl Source {
@@ -75,6 +85,7 @@ impl Source {
             next_page: 0,
             unsettled: 0,
             departures,
+            lendings: None,
             taken: HashSet::new(),
             missing: None,
             scanned: false,
@@ -83,6 +94,10 @@ impl Source {
             finished: false,
             ended: false,
         }
+    }
+
+    pub(super) fn lend_over(&mut self, plane: Arc<Plane>) {
+        self.lendings = Some(Lendings::new(plane, self.spec.preserve.reads_xattrs()));
     }
 
     pub(super) fn start(&mut self, out: &mut Actions) {
@@ -94,6 +109,8 @@ impl Source {
             Event::Done(id, result) => self.done(id, result, out),
             Event::Frame(frame) => self.frame(frame, out),
             Event::Cut(error) => self.abort(error, out),
+            // What was on it is asked for again.
+            Event::Lost(_) | Event::Told(_) | Event::Alive => {}
         }
         self.go_on(out);
     }
@@ -121,33 +138,6 @@ impl Source {
 
     pub(super) fn oldest_task(&self) -> Option<(&'static str, Vec<u8>)> {
         self.desk.oldest()
-    }
-
-    fn frame(&mut self, frame: Frame, out: &mut Actions) {
-        match frame {
-            Frame::Settled(settled) => {
-                self.unsettled = self.unsettled.saturating_sub(settled.entries);
-                if let Some(departures) = &mut self.departures {
-                    departures.settled(&settled);
-                }
-            }
-            Frame::Closed(dir, stands) => {
-                if let Some(departures) = &mut self.departures {
-                    departures.closed(dir, stands);
-                }
-            }
-            // What the peer did, it tells whoever runs it.
-            Frame::Finished(_) => self.finished = true,
-            Frame::Failed(error) => {
-                self.desk.drop_waiting();
-                self.stack.clear();
-                self.error.get_or_insert(error);
-            }
-            Frame::Listing(_) | Frame::Unreadable(_) | Frame::Scanned => {
-                let what = "the destination sent a frame that only a source sends";
-                self.abort(Error::because(ErrorKind::Internal, "receive", b"", what), out);
-            }
-        }
     }
 
     /// Begins what there is room for.
@@ -217,6 +207,14 @@ impl Source {
         let Some(job) = self.desk.finish(id) else { return };
         let job = match job {
             Job::Departure(departure) => return self.departed(&departure, result, out),
+            Job::Send { ticket, number, files } => {
+                self.answered(files);
+                return self.sent((ticket, number), result, out);
+            }
+            Job::Digest { ticket, files } => {
+                self.answered(files);
+                return self.digested((ticket, files), result, out);
+            }
             job => job,
         };
         self.lists -= 1;
@@ -235,7 +233,7 @@ impl Source {
                 Ok(listed) => self.page(&reading, listed, out),
                 Err(error) => self.unlisted(&reading, error, out),
             },
-            Job::Departure(_) => {}
+            Job::Departure(_) | Job::Send { .. } | Job::Digest { .. } => {}
         }
     }
 
@@ -378,7 +376,7 @@ impl Source {
         for entry in listing.page.iter() {
             if entry.meta.kind != Kind::Dir {
                 files += 1;
-                bytes += if entry.meta.kind == Kind::File { entry.meta.size } else { 0 };
+                bytes = entry.meta.content_bytes().saturating_add(bytes);
                 continue;
             }
             let id = DirId(self.next_dir);
@@ -395,10 +393,13 @@ impl Source {
         // The stack gives back the last first; the directory's own order is kinder to disks.
         self.stack[first_stacked..].reverse();
         out.learned.0 += files;
-        out.learned.1 += bytes;
+        out.learned.1 = out.learned.1.saturating_add(bytes);
         self.unsettled += page_cost(listing.page.len());
         if let Some(departures) = &mut self.departures {
             departures.listed(&listing);
+        }
+        if let Some(lendings) = &mut self.lendings {
+            lendings.listed(&listing);
         }
         out.frames.push(Frame::Listing(listing));
         for id in foreign {

@@ -32,12 +32,12 @@ impl Viewer {
                 out.frames.push(Frame::Finished(Box::new(self.summary.clone())));
             }
             Event::Frame(Frame::Failed(error)) => self.error = Some(error),
-            Event::Frame(Frame::Settled(_) | Frame::Closed(..) | Frame::Finished(_)) => {
+            Event::Frame(_) => {
                 let what = "the source sent a frame that only a destination sends";
                 self.abort(Error::because(ErrorKind::Internal, "receive", b"", what), out);
             }
             Event::Cut(error) => self.abort(error, out),
-            Event::Done(..) => {}
+            Event::Done(..) | Event::Lost(_) | Event::Told(_) | Event::Alive => {}
         }
     }
 

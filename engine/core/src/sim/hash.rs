@@ -7,7 +7,7 @@ use super::volume::{Call, Ino, READ};
 use super::work::{Work, World};
 use crate::error::{Error, ErrorKind};
 use crate::path::Name;
-use crate::task::{Hash, Hashed, Output};
+use crate::task::{Blocks, Hash, Hashed, Output};
 
 /// A digest in work.
 pub(super) struct Hashing {
@@ -51,5 +51,18 @@ impl Work for Hashing {
 
     fn abandon(&mut self, _world: &mut World<'_>) -> Result<Output, Error> {
         Err(super::interrupted("hash", &self.task.dir.shown(None)))
+    }
+}
+
+/// Simulated drafts never hold anything to compare.
+pub(super) struct Comparing(pub(super) Blocks);
+
+impl Work for Comparing {
+    fn advance(&mut self, _world: &mut World<'_>) -> Option<Result<Output, Error>> {
+        Some(Ok(Output::Blocks([].into())))
+    }
+
+    fn abandon(&mut self, _world: &mut World<'_>) -> Result<Output, Error> {
+        Err(super::interrupted("compare", &self.0.dir.shown(None)))
     }
 }

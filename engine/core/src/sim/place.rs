@@ -48,6 +48,10 @@ impl Placing {
                 self.take(world, ((from, source_name), (to, name)), *over)
             }
             Step::Node { entry, over } => self.make_node(world, to, entry, *over),
+            // The files of simulated trees are never that large.
+            Step::Draft { .. } | Step::Seal { .. } | Step::Discard { .. } => {
+                Err(ErrorKind::Unsupported)
+            }
             Step::Link { name, of, over } => self.link(world, to, (name, of), *over),
             Step::Share { from, name, over } => {
                 let from = world.open(from, "open").map_err(|error| error.kind)?;
@@ -226,7 +230,10 @@ impl Placing {
             Some(Step::Node { entry, .. }) => ("make", Some(&entry.name)),
             Some(Step::Link { name, .. } | Step::Share { name, .. }) => ("link", Some(name)),
             Some(Step::Repair { entry, .. }) => ("repair", Some(&entry.name)),
-            Some(Step::Stage) => ("make", None),
+            Some(Step::Draft { entry, .. } | Step::Seal { entry, .. }) => {
+                ("make", Some(&entry.name))
+            }
+            Some(Step::Stage | Step::Discard { .. }) => ("make", None),
             Some(Step::Widen | Step::Finish { .. }) | None => ("repair", None),
         };
         let error = Error::new(kind, op, &self.task.to.shown(name));

@@ -136,6 +136,7 @@ fn some_faults() -> Faults {
         taken: 50,
         place_denied: 20,
         remove_denied: 20,
+        stream_breaks: 0,
         hang: 20,
     }
 }

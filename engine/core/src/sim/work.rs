@@ -37,12 +37,19 @@ pub struct Faults {
     pub place_denied: u32,
     /// A removal is refused: permission denied.
     pub remove_denied: u32,
+    /// A stream breaks before anything was sent on it.
+    pub stream_breaks: u32,
     /// A task never ends.
     pub hang: u32,
 }
 
 /// A task in work.
 pub(super) trait Work: Send {
+    /// Whether it can go on, and does not wait for another task.
+    fn is_ready(&self) -> bool {
+        true
+    }
+
     /// Does one piece. What it returns ends the task.
     fn advance(&mut self, world: &mut World<'_>) -> Option<Result<Output, Error>>;
 

@@ -117,6 +117,17 @@ pub fn create_new(dir: &OpenDir, name: &Name, mode: u32) -> io::Result<File> {
     Ok(File::from(openat(dir, name.as_bytes(), flags, Mode::from_bits_truncate(mode))?))
 }
 
+/// Opens the regular file `name` for reading and writing. What else may have taken its place is opened without waiting and
+/// must be examined before it is used.
+///
+/// # Errors
+/// Those of `openat(2)`.
+pub fn open_to_update(dir: &OpenDir, name: &Name) -> io::Result<File> {
+    let flags =
+        OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    Ok(File::from(openat(dir, name.as_bytes(), flags, Mode::empty())?))
+}
+
 /// Creates a file without a name in `dir` for writing; it is gone when closed unless [`link_unnamed`] names it.
 ///
 /// # Errors

@@ -129,6 +129,18 @@ pub fn create_new(dir: &OpenDir, name: &Name, mode: u32) -> io::Result<File> {
     Ok(File::from(nt::open(Some(dir.handle()), &name::new(name.as_bytes())?, request)?))
 }
 
+/// Opens the regular file `name` for reading and writing.
+///
+/// # Errors
+/// Those of opening it; it is no file then.
+pub fn open_to_update(dir: &OpenDir, name: &Name) -> io::Result<File> {
+    let request = Request {
+        options: wdk::FILE_NON_DIRECTORY_FILE,
+        ..Request::existing(win::FILE_GENERIC_READ | win::FILE_GENERIC_WRITE)
+    };
+    Ok(File::from(nt::open(Some(dir.handle()), &name::new(name.as_bytes())?, request)?))
+}
+
 /// Every file has a name here.
 ///
 /// # Errors

@@ -30,11 +30,11 @@ struct Batch {
 
 impl Destination {
     /// Queues the reading of both sides. Each batch holds its page.
-    pub(super) fn ask_digests(&mut self, page: u64, doubtful: Vec<Doubt>) {
+    pub(super) fn ask_digests(&mut self, page: u64, doubtful: Vec<Doubt>, out: &mut Actions) {
         for doubts in doubtful.chunks(BATCH_FILES_MAX) {
             let Some(work) = self.pages.get_mut(&page) else { return };
             let Some(folder) = self.folders.get(&work.listing.dir) else { return };
-            let Some(from) = work.listing.from.clone() else { return };
+            let from = work.listing.from.clone();
             let name = |doubt: &Doubt| Some(work.listing.page.get(doubt.pick.index)?.name.clone());
             let names: Vec<Name> = doubts.iter().filter_map(name).collect();
             let source_names = match &work.listing.source_name {
@@ -46,9 +46,15 @@ impl Destination {
             self.doubts.next += 1;
             let awaited = Batch { page, doubts: doubts.to_vec(), source: None, destination: None };
             self.doubts.batches.insert(batch, awaited);
-            let source = Hash { dir: from, names: source_names };
+            let picks = doubts.iter().map(|doubt| doubt.pick.index).collect();
             let destination = Hash { dir: folder.to.clone(), names };
-            self.desk.put(Job::Digest { batch, of_source: true }, Task::Hash(source));
+            match from {
+                Some(dir) => {
+                    let source = Task::Hash(Hash { dir, names: source_names });
+                    self.desk.put(Job::Digest { batch, of_source: true }, source);
+                }
+                None => out.frames.extend(self.want_digests(page, batch, picks)),
+            }
             self.desk.put(Job::Digest { batch, of_source: false }, Task::Hash(destination));
         }
     }
@@ -88,7 +94,7 @@ impl Destination {
             match (digest(&source, place), digest(&destination, place)) {
                 (Err(error), _) => {
                     out.settled.0 += 1;
-                    out.settled.1 += bytes;
+                    out.settled.1 = out.settled.1.saturating_add(bytes);
                     self.lost(error, out);
                     self.keep(page, index);
                     self.leader_failed(page, index, out);
@@ -98,7 +104,7 @@ impl Destination {
                         plan.repairs.push((index, doubt.changes));
                     } else {
                         plan.same.0 += 1;
-                        plan.same.1 += bytes;
+                        plan.same.1 = plan.same.1.saturating_add(bytes);
                     }
                     if self.entry(page, index).is_some_and(|entry| self.linked(entry)) {
                         plan.led.push((index, doubt.old));

@@ -44,6 +44,8 @@ pub(super) struct Folder {
     pub(super) wanted: HashSet<u64>,
     /// The names that stand at the destination.
     pub(super) standing: Vec<Name>,
+    /// What earlier runs have left of large files; gone when this run has gone on with them.
+    pub(super) partials: Vec<Name>,
     /// Its metadata could not be set.
     pub(super) unsound: bool,
     /// Leftovers were looked for.
@@ -54,6 +56,8 @@ pub(super) struct Folder {
     pub(super) staged: Option<Held>,
     /// Copies into it while it is invisible.
     pub(super) filling: usize,
+    /// Files copied into it while it is invisible that other names will be links to, by page and place.
+    pub(super) leaders: Vec<(u64, usize)>,
     /// What they have brought.
     pub(super) filled: Filled,
     /// What is still to be done for pages that were decided before it is ready.
@@ -107,11 +111,13 @@ impl Folder {
             complete: true,
             wanted: HashSet::new(),
             standing: Vec::new(),
+            partials: Vec::new(),
             unsound: false,
             swept: false,
             finishing: false,
             staged: None,
             filling: 0,
+            leaders: Vec::new(),
             filled: Filled::default(),
             rest: Vec::new(),
         }

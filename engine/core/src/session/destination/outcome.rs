@@ -7,6 +7,7 @@ use super::work::{Fill, Job, Note};
 use crate::entry::{Changes, FileId};
 use crate::error::{Error, ErrorKind};
 use crate::frame::DirId;
+use crate::path::{self, Name};
 use crate::session::Actions;
 use crate::session::plan::Plan;
 use crate::summary::Action;
@@ -25,25 +26,15 @@ impl Destination {
                 Ok(listed) => self.looked_up(page, listed, out),
                 Err(error) => self.look_up_failed(page, error, out),
             },
+            Job::Large(chore) => self.large_done(chore, result, out),
             Job::Fill(fill) => {
+                if let (Some(receipts), Some(ticket)) = (&mut self.receipts, fill.ticket) {
+                    receipts.answered(ticket);
+                }
                 self.filled(&fill, result, out);
                 self.release(fill.page, out);
             }
-            Job::Steps { page, notes } => {
-                match placed(result) {
-                    Ok(placed) => {
-                        self.summary.lose(&placed.lost);
-                        self.remain(placed.remains, out);
-                        self.steps_done(page, &notes, &placed.failures, out);
-                    }
-                    Err(error) => {
-                        let all: Vec<_> =
-                            (0..notes.len()).map(|place| (place, error.clone())).collect();
-                        self.steps_done(page, &notes, &all, out);
-                    }
-                }
-                self.release(page, out);
-            }
+            Job::Steps { page, notes } => self.steps_ended(page, &notes, result, out),
             Job::Reference { page } => self.reference_seen(page, result),
             Job::Again { page, late } => {
                 self.seen_again(page, late, result, out);
@@ -85,6 +76,27 @@ impl Destination {
         }
     }
 
+    fn steps_ended(
+        &mut self,
+        page: u64,
+        notes: &[Note],
+        result: Result<Output, Error>,
+        out: &mut Actions,
+    ) {
+        match placed(result) {
+            Ok(placed) => {
+                self.summary.lose(&placed.lost);
+                self.remain(placed.remains, out);
+                self.steps_done(page, notes, &placed.failures, out);
+            }
+            Err(error) => {
+                let all: Vec<_> = (0..notes.len()).map(|place| (place, error.clone())).collect();
+                self.steps_done(page, notes, &all, out);
+            }
+        }
+        self.release(page, out);
+    }
+
     /// One entry does not arrive.
     pub(super) fn lost(&mut self, error: Error, out: &mut Actions) {
         self.untransferred |= error.kind != ErrorKind::Vanished;
@@ -93,15 +105,16 @@ impl Destination {
 
     /// A task ended after the session had failed: what it did was done all the same.
     pub(super) fn job_done_late(&mut self, result: Result<Output, Error>) {
-        if let Ok(Output::Copied(copied)) = result {
+        if let Ok(Output::Copied(copied) | Output::Received(copied)) = result {
             self.summary.files += copied.files;
-            self.summary.bytes += copied.bytes;
-            self.summary.bytes_cloned += copied.bytes_cloned;
+            self.summary.bytes = self.summary.bytes.saturating_add(copied.bytes);
+            self.summary.bytes_cloned =
+                self.summary.bytes_cloned.saturating_add(copied.bytes_cloned);
         }
     }
 
     /// What was replaced could not be removed whole; the new entry is in place all the same.
-    fn remain(&mut self, remains: Vec<Error>, out: &mut Actions) {
+    pub(super) fn remain(&mut self, remains: Vec<Error>, out: &mut Actions) {
         for error in remains {
             self.fail(error, out);
         }
@@ -138,10 +151,15 @@ impl Destination {
             self.summary.standing += listed.names.len() as u64;
             folder.standing.extend(listed.names);
         }
-        if !listed.leftovers.is_empty()
-            && let Some(at) = self.folders.get(&dir).map(|folder| folder.to.clone())
-        {
-            self.remove_leftovers(dir, at, listed.leftovers);
+        let (partials, leftovers): (Vec<Name>, Vec<Name>) =
+            listed.leftovers.into_iter().partition(|name| path::is_partial(name.as_bytes()));
+        if let Some(folder) = self.folders.get_mut(&dir) {
+            // The files that they are parts of may be on later pages.
+            folder.partials.extend(partials);
+            if !leftovers.is_empty() {
+                let at = folder.to.clone();
+                self.remove_leftovers(dir, at, leftovers);
+            }
         }
         let plan = self.decide(page, listed.entries);
         self.count_replaced(page, plan, out);
@@ -246,6 +264,7 @@ impl Destination {
         {
             // What was filled in goes with it, so it is filled in again where it is to be.
             let staged = std::mem::take(&mut folder.filled);
+            folder.leaders.clear();
             if let Some((_, plan)) = folder.rest.first_mut() {
                 plan.small.extend(staged.picks);
             }
@@ -293,7 +312,7 @@ impl Destination {
             return self.fail_folder(dir, error.clone(), out);
         }
         out.settled.0 += fill.picks.len() as u64;
-        out.settled.1 += self.bytes(fill.page, &fill.picks);
+        out.settled.1 = out.settled.1.saturating_add(self.bytes(fill.page, &fill.picks));
         self.untransferred = true;
         fill.picks.iter().for_each(|_| self.summary.fail(error.clone()));
         if fill.into == CopyInto::Staged {
@@ -312,11 +331,11 @@ impl Destination {
 
     fn account(&mut self, fill: &Fill, copied: Copied, out: &mut Actions) {
         self.summary.files += copied.files;
-        self.summary.bytes += copied.bytes;
-        self.summary.bytes_cloned += copied.bytes_cloned;
         if fill.into == CopyInto::Staged {
             self.note_staged(fill, &copied);
         }
+        self.summary.bytes = self.summary.bytes.saturating_add(copied.bytes);
+        self.summary.bytes_cloned = self.summary.bytes_cloned.saturating_add(copied.bytes_cloned);
         self.summary.lose(&copied.lost);
         self.remain(copied.remains, out);
         let mut failures = copied.failures;
@@ -333,6 +352,7 @@ impl Destination {
                     self.keep(fill.page, pick.index);
                     self.leader_failed(fill.page, pick.index, out);
                 }
+                Err(_) if fill.into == CopyInto::Staged => self.hidden(fill.page, *pick, out),
                 Err(_) => self.copied(fill.page, *pick, out),
             }
         }
@@ -445,7 +465,7 @@ fn listed(result: Result<Output, Error>) -> Result<Listed, Error> {
 
 fn copied(result: Result<Output, Error>) -> Result<Copied, Error> {
     match result? {
-        Output::Copied(copied) => Ok(copied),
+        Output::Copied(copied) | Output::Received(copied) => Ok(copied),
         _ => Err(wrong_output()),
     }
 }
@@ -458,7 +478,7 @@ fn placed(result: Result<Output, Error>) -> Result<Placed, Error> {
 }
 
 /// Of a placing with one step, its failure is the failure of the whole.
-fn one_step(result: Result<Output, Error>) -> Result<Placed, Error> {
+pub(super) fn one_step(result: Result<Output, Error>) -> Result<Placed, Error> {
     let mut placed = placed(result)?;
     match placed.failures.pop() {
         Some((_, error)) => Err(error),

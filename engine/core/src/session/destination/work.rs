@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Destination;
 use super::again::Late;
 use super::folder::State;
+use super::large::{self, is_drafted};
 use crate::entry::{Changes, Entry, Kind};
 use crate::error::Error;
 use crate::frame::DirId;
@@ -14,8 +15,11 @@ use crate::session::links::{Answer, Follower};
 use crate::session::plan::{Child, Plan};
 use crate::session::remover::Chore;
 use crate::session::schedule::{BATCH_BYTES_MAX, BATCH_FILES_MAX, whole_directory_is_one_task};
+use crate::stream::{Part, Ticket};
 use crate::summary::Action;
-use crate::task::{Copy, CopyInto, Dir, List, Over, Page, Pick, Place, Step, Survey, Task, What};
+use crate::task::{
+    Copy, CopyInto, Dir, List, Over, Page, Pick, Place, ReceiveInto, Step, Survey, Task, What,
+};
 
 /// What a task of the destination is for.
 #[derive(Debug)]
@@ -44,8 +48,10 @@ pub(super) enum Job {
     Stage { dir: DirId },
     /// Make a staged directory visible.
     Publish { dir: DirId },
-    /// Copy files of a page.
+    /// Copy or receive files of a page.
     Fill(Fill),
+    /// Something for a large file from another machine.
+    Large(large::Chore),
     /// Make, link or repair entries of a page.
     Steps { page: u64, notes: Vec<Note> },
     /// Remove leftovers.
@@ -60,6 +66,8 @@ pub(super) struct Fill {
     pub(super) page: u64,
     pub(super) picks: Vec<Pick>,
     pub(super) into: CopyInto,
+    /// What the source was asked with, where it sends them.
+    pub(super) ticket: Option<Ticket>,
 }
 
 /// What an entry is worked on for, with its place in its page.
@@ -144,7 +152,11 @@ impl Destination {
         folder.state = State::Ready { fresh };
         folder.staged = None;
         let rest = std::mem::take(&mut folder.rest);
+        let leaders = std::mem::take(&mut folder.leaders);
         self.routable.extend(folder.queue.drain(..));
+        for (page, index) in leaders {
+            self.leader_done(page, index, out);
+        }
         for (page, plan) in rest {
             self.carry_out(page, plan, out);
             self.release(page, out);
@@ -158,7 +170,11 @@ impl Destination {
         folder.state = State::Failed;
         folder.staged = None;
         let rest = std::mem::take(&mut folder.rest);
+        let leaders = std::mem::take(&mut folder.leaders);
         self.routable.extend(folder.queue.drain(..));
+        for (page, index) in leaders {
+            self.leader_failed(page, index, out);
+        }
         for (page, plan) in rest {
             for pick in plan.small.iter().chain(&plan.large).chain(&plan.nodes).chain(&plan.shared)
             {
@@ -180,9 +196,9 @@ impl Destination {
         }
         self.summary.same += plan.same.0;
         out.settled.0 += plan.same.0;
-        out.settled.1 += plan.same.1;
+        out.settled.1 = out.settled.1.saturating_add(plan.same.1);
         self.skip(page, &plan.skipped, out);
-        self.ask_digests(page, plan.doubtful);
+        self.ask_digests(page, plan.doubtful, out);
         self.begin_children(page, plan.children);
         if self.spec.dry_run {
             self.pretend(page, &plan.small, &plan.large, out);
@@ -191,7 +207,12 @@ impl Destination {
                 self.put_copy(page, batch, CopyInto::Existing);
             }
             for pick in plan.large {
-                self.put_copy(page, vec![pick], CopyInto::Existing);
+                let size = self.entry(page, pick.index).map_or(0, |entry| entry.meta.size);
+                if self.receipts.is_some() && is_drafted(size) && !self.spec.in_place {
+                    self.begin_large(page, pick);
+                } else {
+                    self.put_copy(page, vec![pick], CopyInto::Existing);
+                }
             }
         }
         let mut steps = self.node_steps(page, &plan.nodes);
@@ -238,7 +259,7 @@ impl Destination {
         for index in skipped {
             self.summary.skipped += 1;
             out.settled.0 += 1;
-            out.settled.1 += self.content_bytes(page, *index);
+            out.settled.1 = out.settled.1.saturating_add(self.content_bytes(page, *index));
             self.keep(page, *index);
             self.leader_failed(page, *index, out);
         }
@@ -253,10 +274,7 @@ impl Destination {
 
     /// The bytes of content that an entry counts for in the progress.
     pub(super) fn content_bytes(&self, page: u64, index: usize) -> u64 {
-        self.entry(page, index).map_or(0, |entry| match entry.meta.kind {
-            Kind::File => entry.meta.size,
-            _ => 0,
-        })
+        self.entry(page, index).map_or(0, |entry| entry.meta.content_bytes())
     }
 
     /// Counts what a dry run would copy.
@@ -265,18 +283,34 @@ impl Destination {
             let Some(entry) = self.entry(page, pick.index) else { continue };
             let size = entry.meta.size;
             self.summary.files += 1;
-            self.summary.bytes += size;
+            self.summary.bytes = self.summary.bytes.saturating_add(size);
             out.settled.0 += 1;
-            out.settled.1 += size;
+            out.settled.1 = out.settled.1.saturating_add(size);
             self.copied(page, *pick, out);
         }
     }
 
     /// A file was copied, or would be.
     pub(super) fn copied(&mut self, page: u64, pick: Pick, out: &mut Actions) {
+        self.tell_copied(page, pick, out);
+        self.leader_done(page, pick.index, out);
+    }
+
+    /// A file was copied into a directory that is not visible yet: nothing can be linked to it before that.
+    pub(super) fn hidden(&mut self, page: u64, pick: Pick, out: &mut Actions) {
+        self.tell_copied(page, pick, out);
+        let is_linked = self.entry(page, pick.index).is_some_and(|entry| self.linked(entry));
+        let dir = self.pages.get(&page).map(|work| work.listing.dir);
+        if let Some(folder) = dir.and_then(|dir| self.folders.get_mut(&dir))
+            && is_linked
+        {
+            folder.leaders.push((page, pick.index));
+        }
+    }
+
+    fn tell_copied(&mut self, page: u64, pick: Pick, out: &mut Actions) {
         let action = if pick.over == Over::Nothing { Action::Copied } else { Action::Replaced };
         self.tell_entry(page, pick.index, (action, Changes::default()), out);
-        self.leader_done(page, pick.index, out);
     }
 
     pub(super) fn tell_entry(
@@ -315,6 +349,11 @@ impl Destination {
     }
 
     pub(super) fn put_copy(&mut self, page: u64, picks: Vec<Pick>, into: CopyInto) {
+        if self.receipts.is_some() {
+            self.hold(page);
+            let into = (ReceiveInto::Dir(into), into);
+            return self.put_receive((page, picks), into, (Part::Whole, None));
+        }
         let Some(work) = self.pages.get_mut(&page) else { return };
         let Some(folder) = self.folders.get(&work.listing.dir) else { return };
         let Some(from) = work.listing.from.clone() else { return };
@@ -331,7 +370,7 @@ impl Destination {
             source_name: work.listing.source_name.clone(),
             manner,
         };
-        self.desk.put(Job::Fill(Fill { page, picks, into }), Task::Copy(copy));
+        self.desk.put(Job::Fill(Fill { page, picks, into, ticket: None }), Task::Copy(copy));
     }
 
     pub(super) fn put_place(&mut self, job: Job, to: Dir, steps: Vec<Step>) {
@@ -384,7 +423,7 @@ impl Destination {
                 Answer::Same => {
                     self.summary.same += 1;
                     out.settled.0 += 1;
-                    out.settled.1 += entry.meta.size;
+                    out.settled.1 = out.settled.1.saturating_add(entry.meta.size);
                 }
                 Answer::Lead => self.lead(page, Pick { index, over }, &entry, out),
                 Answer::Link(of) => {

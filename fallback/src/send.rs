@@ -1,0 +1,445 @@
+//! Reads regular files and sends them on a data stream, many small ones in a frame.
+//! It must not know how a stream is carried, nor what the destination does with the files.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::fs::File;
+use std::io;
+
+use blit_core::entry::{Entry, Kind, Meta};
+use blit_core::event::Control;
+use blit_core::header::{BLOCK_BYTES, BODY_BYTES_MAX, HEADER_BYTES, Header, Items};
+use blit_core::session::schedule::SMALL_FILE_BYTES_MAX;
+use blit_core::stream::{Part, Range};
+use blit_core::task::{Send, Sent};
+use blit_core::{Error, ErrorKind};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use crate::ahead::{Ahead, Turn};
+use crate::dir::{self, At, OpenedDir};
+use crate::stream::{self, Lane};
+use crate::sys::{self, Access};
+
+/// Sends the files of one task.
+///
+/// # Errors
+/// `Interrupted` when the run was cancelled before there was a stream. What a file suffers is told to the receiver.
+pub fn send(task: &Send, control: &Control) -> Result<Sent, Error> {
+    let lanes = stream::of(&task.plane);
+    let Some(mut lane) = lanes.take(control) else {
+        return Err(At::dir(&task.from).refused(ErrorKind::Interrupted, "send"));
+    };
+    BODY.with_borrow_mut(|body| {
+        body.clear();
+        let mut out = Outgoing { task, lane: &mut lane, body, carried: 0, settled: 0, control };
+        let sent = Sender { task, ahead: Ahead::default() }.run(&mut out);
+        let (bytes, bytes_carried) = (out.settled, out.carried);
+        match sent {
+            Ok(()) => {
+                let slot = Some(lane.slot);
+                lanes.give_back(lane);
+                Ok(Sent { slot, bytes, bytes_carried })
+            }
+            Err(Broken(_)) => {
+                lanes.lose(lane);
+                Ok(Sent { slot: None, bytes, bytes_carried })
+            }
+        }
+    })
+}
+
+/// The stream broke.
+struct Broken(#[expect(dead_code, reason = "says in a debugger why")] io::Error);
+
+/// Why a file is not sent as it is: it changed meanwhile, or an operation failed.
+enum Fault {
+    Changed,
+    Failed(Error),
+    Broken(Broken),
+}
+
+impl From<Broken> for Fault {
+    fn from(broken: Broken) -> Self {
+        Self::Broken(broken)
+    }
+}
+
+/// The frame that is being filled: room for the header, then the body.
+struct Outgoing<'a> {
+    task: &'a Send,
+    lane: &'a mut Lane,
+    body: &'a mut Vec<u8>,
+    carried: u64,
+    settled: u64,
+    control: &'a Control,
+}
+
+impl Outgoing<'_> {
+    fn items(&mut self) -> Items<'_> {
+        if self.body.is_empty() {
+            self.body.resize(HEADER_BYTES, 0);
+        }
+        Items(&mut *self.body)
+    }
+
+    /// Sends what there is, if it is enough for a frame or nothing follows.
+    fn flush(&mut self, last: bool) -> Result<(), Broken> {
+        if self.body.len() < FRAME_BYTES && !last {
+            return Ok(());
+        }
+        self.items();
+        let (head, content) = self.body.split_at_mut(HEADER_BYTES);
+        let len = u32::try_from(content.len()).expect("a frame is bounded");
+        let digest = (!self.lane.stream.is_sealed()).then(|| xxh3_64(content));
+        let header = Header { ticket: self.task.ticket, len, last, unpacked_len: None, digest };
+        head.copy_from_slice(&header.encode());
+        self.lane.stream.send(self.body).map_err(Broken)?;
+        self.carried += self.body.len() as u64;
+        self.body.clear();
+        Ok(())
+    }
+
+    fn settle(&mut self, bytes: u64) {
+        self.settled += bytes;
+        self.control.settle(0, bytes);
+    }
+}
+
+struct Sender<'a> {
+    task: &'a Send,
+    ahead: Ahead,
+}
+
+impl Sender<'_> {
+    fn run(&mut self, out: &mut Outgoing<'_>) -> Result<(), Broken> {
+        let entries: Vec<&Entry> =
+            self.task.picks.iter().filter_map(|pick| self.task.page.get(*pick)).collect();
+        match dir::open(&self.task.from, Access::Search) {
+            Ok(dir) => {
+                for at in 0..entries.len() {
+                    self.one(&dir, (&entries, at), out)?;
+                    out.flush(false)?;
+                }
+            }
+            Err(error) => {
+                for index in 0..entries.len() {
+                    out.items().failed(number(index), &error);
+                    out.flush(false)?;
+                }
+            }
+        }
+        out.flush(true)
+    }
+
+    /// Sends one file; one that changes meanwhile is sent again, and refused if it does not settle.
+    fn one(
+        &mut self,
+        dir: &OpenedDir,
+        (entries, at): (&[&Entry], usize),
+        out: &mut Outgoing<'_>,
+    ) -> Result<(), Broken> {
+        let entry = entries[at];
+        let index = number(at);
+        if self.interrupted(out) {
+            let error = self.at(entry).refused(ErrorKind::Interrupted, "send");
+            out.items().failed(index, &error);
+            return Ok(());
+        }
+        let mut opened = Some(self.open_in_turn(dir, entries, at));
+        let mut entry = Cow::Borrowed(entry);
+        for _ in 0..ATTEMPTS_MAX {
+            let file = opened.take().unwrap_or_else(|| self.open(dir, &entry));
+            let sent = match file {
+                Ok(file) => {
+                    self.content(&file, (index, &entry), out).map_err(|fault| (fault, file))
+                }
+                Err(error) => {
+                    let error = self.not_opened(&entry, error);
+                    out.items().failed(index, &error);
+                    return Ok(());
+                }
+            };
+            match sent {
+                Ok(()) => return Ok(()),
+                Err((Fault::Broken(broken), _)) => return Err(broken),
+                Err((Fault::Failed(error), _)) => {
+                    out.items().failed(index, &error);
+                    return Ok(());
+                }
+                Err((Fault::Changed, file)) => match self.renewed(&file, &entry) {
+                    // Of a range of a file that changed, the others are void too.
+                    Ok(now) if self.task.part == Part::Whole => {
+                        let before = out.items().0.len();
+                        out.items().renewed(index, &now.meta);
+                        if out.body.len() - before > META_BYTES_MAX {
+                            out.body.truncate(before);
+                            let why = "its attributes are too large to be sent";
+                            let error = self.at(&now).because(ErrorKind::Unsupported, "send", why);
+                            out.items().failed(index, &error);
+                            return Ok(());
+                        }
+                        entry = Cow::Owned(now);
+                    }
+                    Ok(_) => break,
+                    Err(error) => {
+                        out.items().failed(index, &error);
+                        return Ok(());
+                    }
+                },
+            }
+        }
+        let error = self.at(&entry).refused(ErrorKind::Changed, "copy");
+        out.items().failed(index, &error);
+        Ok(())
+    }
+
+    fn interrupted(&self, out: &Outgoing<'_>) -> bool {
+        out.control.is_cancelled()
+    }
+
+    fn content(
+        &self,
+        file: &File,
+        (index, entry): (u32, &Entry),
+        out: &mut Outgoing<'_>,
+    ) -> Result<(), Fault> {
+        let size = entry.meta.size;
+        match &self.task.part {
+            Part::Whole if size <= SMALL_FILE_BYTES_MAX && !has_holes(&entry.meta) => {
+                self.small(file, (index, entry), out)
+            }
+            Part::Whole => {
+                let whole = Range { offset: 0, len: size, known: None };
+                self.range(file, (index, entry), (&whole, out))
+            }
+            Part::Range(range) => self.range(file, (index, entry), (range, out)),
+        }
+    }
+
+    /// Reads a whole file into the frame. One that cannot be proven unchanged is taken out again.
+    fn small(
+        &self,
+        file: &File,
+        (index, entry): (u32, &Entry),
+        out: &mut Outgoing<'_>,
+    ) -> Result<(), Fault> {
+        let size = usize::try_from(entry.meta.size).expect("it is small");
+        let before = out.items().0.len();
+        out.items().file(index, size);
+        let start = out.body.len();
+        out.body.resize(start + size, 0);
+        let read = self.fill(file, entry, (0, &mut out.body[start..]));
+        match read.and_then(|()| self.prove(file, entry)) {
+            Ok(()) => {
+                out.settle(entry.meta.size);
+                Ok(())
+            }
+            Err(fault) => {
+                out.body.truncate(before);
+                Err(fault)
+            }
+        }
+    }
+
+    /// Sends a range in pieces: without its holes, or where the receiver has something already, without what is equal.
+    fn range(
+        &self,
+        file: &File,
+        (index, entry): (u32, &Entry),
+        (range, out): (&Range, &mut Outgoing<'_>),
+    ) -> Result<(), Fault> {
+        self.prove(file, entry)?;
+        let end = entry.meta.size.min(range.offset.saturating_add(range.len));
+        let mut at = range.offset;
+        let known = range.known.as_deref().unwrap_or_default();
+        let compared = end.min(range.offset + known.len() as u64 * BLOCK_BYTES);
+        if !known.is_empty() && range.offset.is_multiple_of(BLOCK_BYTES) {
+            self.blocks(file, (index, entry), (at..compared, known, out))?;
+            at = compared;
+        }
+        while at < end && has_holes(&entry.meta) {
+            let failed = self.at(entry).failed("read");
+            let extent = sys::next_extent(file, at, end).map_err(|e| Fault::Failed(failed(e)))?;
+            let Some(extent) = extent else {
+                out.settle(end - at);
+                at = end;
+                break;
+            };
+            let (first, last) = (extent.start.min(end), extent.end.min(end));
+            out.settle(first - at);
+            self.pieces(file, (index, entry), (first..last, out))?;
+            if last <= at {
+                break;
+            }
+            at = last;
+        }
+        self.pieces(file, (index, entry), (at..end, out))?;
+        self.prove(file, entry)?;
+        out.items().end(index);
+        Ok(())
+    }
+
+    fn pieces(
+        &self,
+        file: &File,
+        (index, entry): (u32, &Entry),
+        (range, out): (std::ops::Range<u64>, &mut Outgoing<'_>),
+    ) -> Result<(), Fault> {
+        let mut at = range.start;
+        while at < range.end {
+            let want = (range.end - at).min(PIECE_BYTES as u64);
+            let len = usize::try_from(want).expect("a piece is bounded");
+            let before = out.items().0.len();
+            out.items().piece(index, at, len);
+            let start = out.body.len();
+            out.body.resize(start + len, 0);
+            if let Err(fault) = self.fill(file, entry, (at, &mut out.body[start..])) {
+                out.body.truncate(before);
+                return Err(fault);
+            }
+            out.settle(want);
+            out.flush(false)?;
+            at += want;
+            if self.interrupted(out) {
+                let error = self.at(entry).refused(ErrorKind::Interrupted, "send");
+                return Err(Fault::Failed(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends those blocks of a range whose digests are not the receiver's.
+    fn blocks(
+        &self,
+        file: &File,
+        (index, entry): (u32, &Entry),
+        (range, known, out): (std::ops::Range<u64>, &[u128], &mut Outgoing<'_>),
+    ) -> Result<(), Fault> {
+        let mut block = vec![0; usize::try_from(BLOCK_BYTES).expect("a block is small")];
+        let mut same = range.start..range.start;
+        for (digest, offset) in known.iter().zip((range.start..).step_by(block.len())) {
+            let len = (range.end.saturating_sub(offset)).min(BLOCK_BYTES);
+            if len == 0 {
+                break;
+            }
+            let space = &mut block[..usize::try_from(len).expect("a block is small")];
+            self.fill(file, entry, (offset, space))?;
+            if xxh3_128(space) == *digest {
+                same.end = offset + len;
+                out.settle(len);
+                continue;
+            }
+            if !same.is_empty() {
+                out.items().same(index, same.start, same.end - same.start);
+            }
+            same = offset + len..offset + len;
+            out.items().piece(index, offset, space.len());
+            out.body.extend_from_slice(space);
+            out.settle(len);
+            out.flush(false)?;
+            if self.interrupted(out) {
+                let error = self.at(entry).refused(ErrorKind::Interrupted, "send");
+                return Err(Fault::Failed(error));
+            }
+        }
+        if !same.is_empty() {
+            out.items().same(index, same.start, same.end - same.start);
+        }
+        Ok(())
+    }
+
+    /// Reads exactly as many bytes as there is space.
+    fn fill(
+        &self,
+        file: &File,
+        entry: &Entry,
+        (offset, space): (u64, &mut [u8]),
+    ) -> Result<(), Fault> {
+        let mut done = 0;
+        while done < space.len() {
+            match sys::read_at(file, &mut space[done..], offset + done as u64) {
+                Ok(0) => return Err(Fault::Changed),
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Fault::Failed(self.at(entry).failed("read")(error))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the open file is the one that was listed, unchanged, and no pipe or device in its place.
+    fn prove(&self, file: &File, entry: &Entry) -> Result<(), Fault> {
+        let failed = self.at(entry).failed("examine");
+        let now = sys::stat(file.into()).map_err(|error| Fault::Failed(failed(error)))?;
+        if now.is_unchanged_since(&entry.meta) { Ok(()) } else { Err(Fault::Changed) }
+    }
+
+    fn open(&self, dir: &OpenedDir, entry: &Entry) -> io::Result<File> {
+        let name = self.task.source_name.as_ref().unwrap_or(&entry.name);
+        dir::open_source((&self.task.from, dir), name, true)
+    }
+
+    fn open_in_turn(&mut self, dir: &OpenedDir, entries: &[&Entry], at: usize) -> io::Result<File> {
+        let turn = Turn { index: at, count: entries.len(), is_read: entries[at].meta.size > 0 };
+        let mut ahead = std::mem::take(&mut self.ahead);
+        let opened = ahead.open(turn, |index| self.open(dir, entries[index]));
+        self.ahead = ahead;
+        opened
+    }
+
+    fn not_opened(&self, entry: &Entry, error: io::Error) -> Error {
+        let kind = error.kind();
+        let error = self.at(entry).failed("open")(error);
+        match kind {
+            io::ErrorKind::NotFound => error.with_kind(ErrorKind::Vanished),
+            _ => error,
+        }
+    }
+
+    /// The entry as it is now, for another attempt.
+    fn renewed(&self, file: &File, entry: &Entry) -> Result<Entry, Error> {
+        let mut meta = sys::stat(file.into()).map_err(self.at(entry).failed("examine"))?;
+        if meta.kind != Kind::File {
+            return Err(self.at(entry).refused(ErrorKind::Changed, "copy"));
+        }
+        if self.task.xattrs {
+            let read = sys::xattrs_of(file.into());
+            meta.xattrs = read.map_err(self.at(entry).failed("read attributes of"))?;
+        }
+        Ok(Entry { name: entry.name.clone(), meta })
+    }
+
+    fn at<'b>(&'b self, entry: &'b Entry) -> At<'b> {
+        let name = self.task.source_name.as_ref().unwrap_or(&entry.name);
+        At::entry(&self.task.from, name)
+    }
+}
+
+fn has_holes(meta: &Meta) -> bool {
+    meta.size.saturating_sub(meta.allocated) >= HOLE_BYTES_MIN
+}
+
+fn number(index: usize) -> u32 {
+    u32::try_from(index).expect("a task has at most as many files as a page")
+}
+
+thread_local! {
+    static BODY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Bytes from which a frame is sent: large enough that the cost of sending is spread, small enough that the receiver begins early.
+const FRAME_BYTES: usize = 256 << 10;
+/// Bytes of a piece of a large file.
+const PIECE_BYTES: usize = 512 << 10;
+/// Bytes of metadata of one file: more than most file systems hold, so little that a frame takes those of all attempts.
+const META_BYTES_MAX: usize = 512 << 10;
+const _: () = assert!(
+    (FRAME_BYTES + PIECE_BYTES + ATTEMPTS_MAX as usize * META_BYTES_MAX) as u64
+        + SMALL_FILE_BYTES_MAX
+        + 4096
+        < BODY_BYTES_MAX as u64
+);
+/// The first attempt and two more; a file that changes faster than it is read is not worth more.
+const ATTEMPTS_MAX: u32 = 3;
+/// Bytes missing from a file's allocation from which looking for holes pays: one page.
+const HOLE_BYTES_MIN: u64 = 4096;

@@ -1,0 +1,315 @@
+//! A connection to a daemon as the rest of this crate uses it: calls that block, over an executor on a thread of its own.
+//! It must not decide what is transferred.
+
+mod peer;
+mod session;
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use blit_core::event::Control;
+use blit_core::path::Escaped;
+use blit_core::task::SpaceFacts;
+use blit_core::{Error, ErrorKind};
+use blit_schema::control_capnp::{daemon, hello, module};
+use blit_schema::session_capnp::session::Client as SessionClient;
+use capnp_rpc::RpcSystem;
+use capnp_rpc::rpc_twoparty_capnp::Side;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::{LocalSet, spawn_local};
+
+use crate::connect::{Access, CONNECT_TIMEOUT, Place, Reached, reach};
+use crate::convert::{self, unreadable};
+use crate::protocol::{CAPABILITIES, VERSION_MAX, VERSION_MIN};
+use crate::socket::{Socket, network};
+
+pub(crate) use session::{Found, Joint, Opened, Order, Word};
+
+/// A connection to a daemon.
+pub(crate) struct Client {
+    jobs: Option<UnboundedSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    pub(crate) place: Place,
+    pub(crate) welcome: Welcome,
+}
+
+/// What a daemon says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Welcome {
+    /// What it calls itself.
+    pub name: String,
+    /// What it greets with.
+    pub motd: String,
+}
+
+/// A module as a daemon lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleInfo {
+    /// Its name; empty for the default root.
+    pub name: String,
+    /// What it is for.
+    pub comment: String,
+    /// Nothing may be changed in it.
+    pub read_only: bool,
+}
+
+/// What the executor's thread has of the connection.
+pub(super) struct Conn {
+    daemon: daemon::Client,
+    /// How the daemon is called in words.
+    who: String,
+    /// The session, once there is one.
+    session: RefCell<Option<SessionClient>>,
+}
+
+type Job = Box<dyn FnOnce(Rc<Conn>) + Send>;
+
+impl Client {
+    /// Reaches a daemon and greets it.
+    ///
+    /// # Errors
+    /// `Unreachable`; `Refused` where the daemon is not the one that is known or does not speak this protocol.
+    pub(crate) fn connect(
+        host: &str,
+        port: u16,
+        access: &Access,
+    ) -> Result<(Self, Vec<blit_core::summary::Notice>), Error> {
+        let Reached { socket, seal, place, notes } = reach(host, port, access)?;
+        let who = format!("the daemon {}", place.shown());
+        let (jobs, inbox) = unbounded_channel();
+        let (greeted, welcome) = sync_channel(1);
+        let run = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let Ok(runtime) = runtime else { return };
+            LocalSet::new().block_on(&runtime, async move {
+                let socket = match Socket::new(socket, seal) {
+                    Ok(socket) => socket,
+                    Err(error) => {
+                        return drop(greeted.send(Err(Error::io(
+                            "connect to",
+                            who.as_bytes(),
+                            error,
+                        ))));
+                    }
+                };
+                match greet(socket, &who).await {
+                    Ok((conn, system, welcome)) => {
+                        drop(greeted.send(Ok(welcome)));
+                        serve(Rc::new(conn), system, inbox).await;
+                    }
+                    Err(error) => drop(greeted.send(Err(error))),
+                }
+            });
+        };
+        let thread = Builder::new().name("blit-rpc".to_owned()).spawn(run);
+        let thread = thread.map_err(|error| Error::io("start", b"thread", error))?;
+        let unanswered = || {
+            let why = "it did not answer in time";
+            Error::because(ErrorKind::Unreachable, "connect to", place.shown().as_bytes(), why)
+        };
+        let welcome = welcome.recv_timeout(CONNECT_TIMEOUT).map_err(|_| unanswered())??;
+        let client = Self { jobs: Some(jobs), thread: Some(thread), place, welcome };
+        Ok((client, notes))
+    }
+
+    /// Calls the daemon and waits, at most for `patience` and not after the run was cancelled.
+    pub(super) fn ask<T, F>(
+        &self,
+        (op, patience): (&'static str, Duration),
+        control: &Control,
+        call: impl FnOnce(Rc<Conn>) -> F + Send + 'static,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + 'static,
+    {
+        let shown = self.place.shown();
+        let (answer, answers) = sync_channel(1);
+        let job = move |conn: Rc<Conn>| {
+            drop(spawn_local(async move {
+                drop(answer.send(call(conn).await));
+            }));
+        };
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(Box::new(job)).is_ok());
+        let deadline = Instant::now() + patience;
+        if !sent {
+            return Err(self.is_gone(op));
+        }
+        loop {
+            match answers.recv_timeout(BEAT) {
+                Ok(answer) => return answer,
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) if control.is_cancelled() => {
+                    return Err(Error::new(ErrorKind::Interrupted, op, shown.as_bytes()));
+                }
+                Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => {
+                    let why = format!("the daemon has not answered for {} s", patience.as_secs());
+                    return Err(Error::because(ErrorKind::Disconnected, op, shown.as_bytes(), why));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+        Err(self.is_gone(op))
+    }
+
+    fn is_gone(&self, op: &'static str) -> Error {
+        let why = "the connection to the daemon is gone";
+        Error::because(ErrorKind::Disconnected, op, self.place.shown().as_bytes(), why)
+    }
+
+    /// Runs `job` on the executor's thread, without an answer.
+    pub(super) fn tell(&self, job: impl FnOnce(Rc<Conn>) + Send + 'static) {
+        if let Some(jobs) = &self.jobs {
+            drop(jobs.send(Box::new(job)));
+        }
+    }
+
+    /// What the daemon exports to this user.
+    pub(crate) fn modules(&self, control: &Control) -> Result<Vec<ModuleInfo>, Error> {
+        self.ask(("list modules of", CALL_TIMEOUT), control, |conn| async move {
+            let answer = conn.daemon.modules_request().send().promise.await;
+            let answer = answer.map_err(|error| conn.failed(&error))?;
+            let answer = answer.get().map_err(unreadable)?;
+            convert::read_error(answer.get_error().map_err(unreadable)?)?;
+            let mut modules = Vec::new();
+            for module in answer.get_modules().map_err(unreadable)?.iter().take(MODULES_MAX) {
+                modules.push(ModuleInfo {
+                    name: convert::text(module.get_name())?,
+                    comment: convert::text(module.get_comment())?,
+                    read_only: module.get_read_only(),
+                });
+            }
+            Ok(modules)
+        })
+    }
+
+    /// What the daemon says of itself.
+    pub(crate) fn diagnose(&self, control: &Control) -> Result<Vec<String>, Error> {
+        self.ask(("ask", CALL_TIMEOUT), control, |conn| async move {
+            let answer = conn.daemon.diagnose_request().send().promise.await;
+            let answer = answer.map_err(|error| conn.failed(&error))?;
+            let answer = answer.get().map_err(unreadable)?;
+            convert::read_error(answer.get_error().map_err(unreadable)?)?;
+            let lines = answer.get_lines().map_err(unreadable)?;
+            lines.iter().take(MODULES_MAX).map(convert::text).collect()
+        })
+    }
+
+    /// The room of the file system that a path of a module is on.
+    pub(crate) fn space(
+        &self,
+        (module, path): (&str, &[u8]),
+        control: &Control,
+    ) -> Result<SpaceFacts, Error> {
+        let (module, path) = (module.to_owned(), path.to_vec());
+        self.ask(("examine", CALL_TIMEOUT), control, |conn| async move {
+            let mut request = conn.module(&module).await?.space_request();
+            request.get().set_path(&path);
+            let answer = request.send().promise.await.map_err(|error| conn.failed(&error))?;
+            let answer = answer.get().map_err(unreadable)?;
+            convert::read_error(answer.get_error().map_err(unreadable)?)?;
+            Ok(convert::spec::read_space(answer.get_space().map_err(unreadable)?))
+        })
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // The executor ends when nobody can ask it any more.
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // It has panicked, or ended: either way there is nothing left to end.
+            thread.join().unwrap_or_default();
+        }
+    }
+}
+
+impl Conn {
+    /// A module by its name.
+    async fn module(&self, name: &str) -> Result<module::Client, Error> {
+        let mut request = self.daemon.module_request();
+        request.get().set_name(name);
+        let answer = request.send().promise.await.map_err(|error| self.failed(&error))?;
+        let answer = answer.get().map_err(unreadable)?;
+        convert::read_error(answer.get_error().map_err(unreadable)?)?;
+        answer.get_module().map_err(unreadable)
+    }
+
+    /// Why a call failed.
+    fn failed(&self, error: &capnp::Error) -> Error {
+        let (kind, why) = match error.kind {
+            capnp::ErrorKind::Disconnected => {
+                (ErrorKind::Disconnected, "it closed the connection".to_owned())
+            }
+            capnp::ErrorKind::Unimplemented => {
+                (ErrorKind::Refused, "it does not offer this".to_owned())
+            }
+            _ => (ErrorKind::Protocol, Escaped(error.extra.as_bytes()).to_string()),
+        };
+        Error::because(kind, "ask", self.who.as_bytes(), why)
+    }
+}
+
+/// Begins to speak the protocol.
+async fn greet(socket: Socket, who: &str) -> Result<(Conn, RpcSystem<Side>, Welcome), Error> {
+    let mut system = RpcSystem::new(Box::new(network(socket, Side::Client)), None);
+    let hello: hello::Client = system.bootstrap(Side::Server);
+    let mut request = hello.hello_request();
+    let mut greeting = request.get().init_greeting();
+    greeting.set_version_min(VERSION_MIN);
+    greeting.set_version_max(VERSION_MAX);
+    greeting.set_capabilities(CAPABILITIES);
+    greeting.set_name(concat!("blit ", env!("CARGO_PKG_VERSION")));
+    let foreign = |_: capnp::Error| {
+        let why = "what answers there is not a blit daemon";
+        Error::because(ErrorKind::Unreachable, "connect to", who.as_bytes(), why)
+    };
+    let answer = request.send().promise;
+    // The system works only while it is polled.
+    let answer = match futures::future::select(answer, &mut system).await {
+        futures::future::Either::Left((answer, _)) => answer.map_err(foreign)?,
+        futures::future::Either::Right((ended, _)) => {
+            let why = capnp::Error::disconnected(String::new());
+            return Err(foreign(ended.err().unwrap_or(why)));
+        }
+    };
+    let answer = answer.get().map_err(foreign)?;
+    convert::read_error(answer.get_error().map_err(foreign)?)?;
+    let answer = answer.get_welcome().map_err(foreign)?;
+    let version = answer.get_version();
+    if !(VERSION_MIN..=VERSION_MAX).contains(&version) {
+        let why = format!("it speaks version {version} of the protocol, this is {VERSION_MAX}");
+        return Err(Error::because(ErrorKind::Refused, "talk to", who.as_bytes(), why));
+    }
+    let welcome = Welcome {
+        name: convert::text(answer.get_name())?,
+        motd: convert::text(answer.get_motd())?,
+    };
+    let daemon = answer.get_daemon().map_err(foreign)?;
+    let conn = Conn { daemon, who: who.to_owned(), session: RefCell::default() };
+    Ok((conn, system, welcome))
+}
+
+/// Runs jobs until nobody brings any more.
+async fn serve(conn: Rc<Conn>, system: RpcSystem<Side>, mut inbox: UnboundedReceiver<Job>) {
+    let disconnector = system.get_disconnector();
+    drop(spawn_local(system));
+    while let Some(job) = inbox.recv().await {
+        job(Rc::clone(&conn));
+    }
+    drop(conn);
+    // Says goodbye, if the daemon still listens.
+    drop(tokio::time::timeout(GOODBYE_TIMEOUT, disconnector).await);
+}
+
+/// How often a caller that waits looks whether the run is cancelled.
+const BEAT: Duration = Duration::from_millis(100);
+/// An answer that needs no disk work to speak of.
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Modules that are shown of one daemon.
+const MODULES_MAX: usize = 4096;

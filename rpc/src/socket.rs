@@ -1,0 +1,156 @@
+//! A connection as the control plane needs it: asynchronous, encrypted or not, carrying Cap'n Proto messages.
+//! It must not know what the messages mean.
+
+use std::io::{self, Read, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use capnp::message::ReaderOptions;
+use capnp_rpc::rpc_twoparty_capnp::Side;
+use capnp_rpc::twoparty::VatNetwork;
+use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite, BufReader, BufWriter, ReadHalf};
+use rustls::Connection;
+use tokio::net::TcpStream;
+
+/// Messages over `socket`, within the bounds of the protocol.
+pub(crate) fn network(socket: Socket, side: Side) -> VatNetwork<BufReader<ReadHalf<Socket>>> {
+    let (reader, writer) = socket.split();
+    let mut options = ReaderOptions::new();
+    options.traversal_limit_in_words(Some(MESSAGE_WORDS_MAX)).nesting_limit(NESTING_MAX);
+    let reader = BufReader::with_capacity(BUFFER_BYTES, reader);
+    let writer = BufWriter::with_capacity(BUFFER_BYTES, writer);
+    let mut network = VatNetwork::new(reader, writer, side, options);
+    network.set_window_size(WINDOW_BYTES);
+    network
+}
+
+/// A connected socket, and its encryption where it has one.
+pub(crate) struct Socket {
+    socket: TcpStream,
+    /// After the handshake.
+    seal: Option<Box<Connection>>,
+}
+
+impl Socket {
+    /// Takes over a socket. Must be called where the executor runs.
+    pub(crate) fn new(
+        socket: std::net::TcpStream,
+        seal: Option<Box<Connection>>,
+    ) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        socket.set_nodelay(true)?;
+        Ok(Self { socket: TcpStream::from_std(socket)?, seal })
+    }
+}
+
+/// Calls of the socket that do not block, for what wants to read and write by itself.
+struct Ready<'a>(&'a TcpStream);
+
+impl Read for Ready<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(into)
+    }
+}
+
+impl Write for Ready<'_> {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.0.try_write(from)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let Self { socket, seal } = &mut *self;
+        let Some(seal) = seal else {
+            return poll_ready(|| socket.try_read(into), || socket.poll_read_ready(context));
+        };
+        loop {
+            match seal.reader().read(into) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // A peer that ends without a word may have been cut off; for messages that is an end all the same.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Poll::Ready(Ok(0));
+                }
+                read => return Poll::Ready(read),
+            }
+            let taken = poll_ready(
+                || seal.read_tls(&mut Ready(socket)),
+                || socket.poll_read_ready(context),
+            );
+            if ready!(taken)? > 0 || !seal.wants_read() {
+                seal.process_new_packets().map_err(io::Error::other)?;
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let Self { socket, seal } = &mut *self;
+        if seal.is_none() {
+            return poll_ready(|| socket.try_write(from), || socket.poll_write_ready(context));
+        }
+        // What was sealed before goes first, so that no more than one buffer waits here.
+        ready!(self.as_mut().poll_flush(context))?;
+        let Some(seal) = &mut self.seal else { return Poll::Ready(Ok(0)) };
+        let taken = seal.writer().write(from)?;
+        if let Poll::Ready(Err(error)) = self.poll_flush(context) {
+            return Poll::Ready(Err(error));
+        }
+        Poll::Ready(Ok(taken))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { socket, seal: Some(seal) } = &mut *self else { return Poll::Ready(Ok(())) };
+        while seal.wants_write() {
+            ready!(poll_ready(
+                || seal.write_tls(&mut Ready(socket)),
+                || socket.poll_write_ready(context),
+            ))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(seal) = &mut self.seal {
+            seal.send_close_notify();
+        }
+        self.poll_flush(context)
+    }
+}
+
+/// Tries until it succeeds or the socket is not ready.
+fn poll_ready<T>(
+    mut attempt: impl FnMut() -> io::Result<T>,
+    mut ready: impl FnMut() -> Poll<io::Result<()>>,
+) -> Poll<io::Result<T>> {
+    loop {
+        ready!(ready())?;
+        match attempt() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return Poll::Ready(done),
+        }
+    }
+}
+
+/// Words of 8 bytes that one message may have, and that may be read of it: 64 MiB.
+const MESSAGE_WORDS_MAX: usize = 8 << 20;
+/// Pointers in pointers; the schema has 6.
+const NESTING_MAX: i32 = 16;
+/// Bytes of a stream that the peer has not answered for: pages of a listing in flight over a long way.
+const WINDOW_BYTES: usize = 1 << 20;
+/// Bytes that are read or written at once.
+const BUFFER_BYTES: usize = 128 << 10;

@@ -1,0 +1,195 @@
+//! Data streams of one session at one end: over sockets, encrypted or not, and what is known of all of them together.
+//! It must not know who dialled them, nor what they carry.
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use blit_core::stream::{Closer, Slot, Stream};
+
+use crate::stream::Secure;
+
+/// A socket without encryption.
+pub(crate) struct Plain {
+    socket: TcpStream,
+    /// The same socket, for whoever ends it.
+    twin: Arc<TcpStream>,
+}
+
+impl Plain {
+    /// Takes over a connected socket. A peer that does not read for `patience` breaks the stream.
+    pub(crate) fn new(socket: TcpStream, patience: Option<Duration>) -> io::Result<Self> {
+        socket.set_nodelay(true)?;
+        socket.set_nonblocking(false)?;
+        socket.set_read_timeout(None)?;
+        socket.set_write_timeout(patience)?;
+        let twin = Arc::new(socket.try_clone()?);
+        Ok(Self { socket, twin })
+    }
+}
+
+impl Stream for Plain {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.socket.write_all(bytes)
+    }
+
+    fn receive(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        read(&mut self.socket, space)
+    }
+
+    fn is_sealed(&self) -> bool {
+        false
+    }
+
+    fn closer(&self) -> Closer {
+        let twin = Arc::clone(&self.twin);
+        Box::new(move || shut(&twin))
+    }
+}
+
+/// A socket with encryption.
+pub(crate) struct Sealed {
+    stream: Secure,
+    twin: Arc<TcpStream>,
+}
+
+impl Sealed {
+    /// Takes over an encrypted connection; as [`Plain::new`].
+    pub(crate) fn new(stream: Secure, patience: Option<Duration>) -> io::Result<Self> {
+        let socket = stream.socket();
+        socket.set_read_timeout(None)?;
+        socket.set_write_timeout(patience)?;
+        let twin = Arc::new(socket.try_clone()?);
+        Ok(Self { stream, twin })
+    }
+}
+
+impl Stream for Sealed {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    fn receive(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        read(&mut self.stream, space)
+    }
+
+    fn is_sealed(&self) -> bool {
+        true
+    }
+
+    fn closer(&self) -> Closer {
+        let twin = Arc::clone(&self.twin);
+        Box::new(move || shut(&twin))
+    }
+}
+
+fn read(from: &mut impl Read, space: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match from.read(space) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+/// It may have ended already, which is what is wanted.
+fn shut(socket: &TcpStream) {
+    socket.shutdown(Shutdown::Both).unwrap_or_default();
+}
+
+/// All streams of a session at this end.
+pub(crate) struct Streams {
+    closers: Mutex<HashMap<Slot, Arc<Closer>>>,
+    /// Told when a stream has ended here.
+    ended: Box<dyn Fn(Slot) + Send + Sync>,
+    data: AtomicU64,
+    control: AtomicU64,
+}
+
+impl Streams {
+    pub(crate) fn new(ended: impl Fn(Slot) + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self {
+            closers: Mutex::default(),
+            ended: Box::new(ended),
+            data: AtomicU64::new(0),
+            control: AtomicU64::new(0),
+        })
+    }
+
+    /// Counts and remembers a stream. `None` if its slot is taken.
+    pub(crate) fn add(
+        self: &Arc<Self>,
+        slot: Slot,
+        stream: Box<dyn Stream>,
+    ) -> Option<Box<dyn Stream>> {
+        let mut closers = self.lock();
+        if closers.contains_key(&slot) {
+            return None;
+        }
+        closers.insert(slot, Arc::new(stream.closer()));
+        drop(closers);
+        Some(Box::new(Counted { stream, slot, streams: Arc::clone(self) }))
+    }
+
+    /// Ends a stream, because the peer has lost it.
+    pub(crate) fn close(&self, slot: Slot) {
+        let closer = self.lock().get(&slot).cloned();
+        if let Some(closer) = closer {
+            closer();
+        }
+    }
+
+    /// How many bytes went over data connections and over the control connection.
+    pub(crate) fn carried(&self) -> (u64, u64) {
+        (self.data.load(Ordering::Relaxed), self.control.load(Ordering::Relaxed))
+    }
+
+    fn count(&self, slot: Slot, bytes: usize) {
+        let counter = if slot == Slot::CONTROL { &self.control } else { &self.data };
+        counter.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Slot, Arc<Closer>>> {
+        self.closers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A stream that is counted, and missed when it is gone.
+struct Counted {
+    stream: Box<dyn Stream>,
+    slot: Slot,
+    streams: Arc<Streams>,
+}
+
+impl Stream for Counted {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.send(bytes)?;
+        self.streams.count(self.slot, bytes.len());
+        Ok(())
+    }
+
+    fn receive(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        let len = self.stream.receive(space)?;
+        self.streams.count(self.slot, len);
+        Ok(len)
+    }
+
+    fn is_sealed(&self) -> bool {
+        self.stream.is_sealed()
+    }
+
+    fn closer(&self) -> Closer {
+        self.stream.closer()
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.stream.closer()();
+        self.streams.lock().remove(&self.slot);
+        (self.streams.ended)(self.slot);
+    }
+}

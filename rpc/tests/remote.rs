@@ -1,0 +1,523 @@
+//! Transfers between this process and a daemon in it, over loopback.
+
+#[path = "remote/daemon.rs"]
+mod daemon;
+#[path = "remote/proxy.rs"]
+mod proxy;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use blit_core::ErrorKind;
+use blit_core::endpoint::Endpoint;
+use blit_core::event::Control;
+use blit_core::spec::{Equality, TransferSpec, Verb};
+use blit_core::summary::Notice;
+use blit_rpc::connect::{Access, Trust};
+use blit_rpc::identity::{Files, Identity};
+use blit_rpc::known::KnownHosts;
+use blit_rpc::tls::{self, Clients, Credentials};
+use blit_rpc::{look, remove};
+use daemon::{Daemon, access, done, endpoint, engine, plant, request, transfer, tree};
+use proxy::Proxy;
+
+struct World {
+    top: tempfile::TempDir,
+    daemon: Daemon,
+}
+
+impl World {
+    fn new() -> Self {
+        let top = tempfile::tempdir().expect("a directory");
+        let daemon = Daemon::start(top.path());
+        Self { top, daemon }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.top.path().join(name)
+    }
+
+    fn local(&self, name: &str) -> Endpoint {
+        endpoint(&format!("{}/{name}", self.top.path().display()))
+    }
+
+    /// Waits until nothing of any session is left at the daemon.
+    fn assert_quiet(&self) {
+        wait_for("no session is left", || self.daemon.sessions.load(Ordering::SeqCst) == 0);
+    }
+}
+
+fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::yield_now();
+    }
+}
+
+fn warnings(notices: &[Notice]) -> Vec<&str> {
+    let texts = notices.iter().filter_map(|notice| match notice {
+        Notice::Warning(text) => Some(text.as_str()),
+        _ => None,
+    });
+    texts.collect()
+}
+
+fn same(a: &Path, b: &Path) {
+    assert!(tree(a) == tree(b), "{} and {} differ", a.display(), b.display());
+}
+
+#[test]
+fn a_push_arrives_whole() {
+    let world = World::new();
+    plant(&world.path("src"));
+    let outcome = done(&request(Verb::Copy, world.local("src/"), world.daemon.at("/m/")));
+    same(&world.path("src"), &world.path("m"));
+    assert!(outcome.summary.files >= 202, "{:?}", outcome.summary);
+    assert!(
+        outcome.carried.data > 20 << 20 && outcome.carried.control == 0,
+        "{:?}",
+        outcome.carried
+    );
+    let again = done(&request(Verb::Copy, world.local("src/"), world.daemon.at("/m/")));
+    assert_eq!((again.summary.files, again.summary.repaired), (0, 0), "{:?}", again.summary);
+    world.assert_quiet();
+}
+
+#[test]
+fn a_pull_arrives_whole() {
+    let world = World::new();
+    plant(&world.path("r/src"));
+    let outcome = done(&request(Verb::Copy, world.daemon.at("/r/src"), world.local("dst")));
+    same(&world.path("r/src"), &world.path("dst/src"));
+    assert!(outcome.carried.data > 20 << 20, "{:?}", outcome.carried);
+    let again = done(&request(Verb::Copy, world.daemon.at("/r/src"), world.local("dst")));
+    assert_eq!((again.summary.files, again.summary.repaired), (0, 0), "{:?}", again.summary);
+    world.assert_quiet();
+}
+
+#[test]
+fn a_mirror_removes_what_the_source_does_not_have_at_either_end() {
+    let world = World::new();
+    plant(&world.path("src"));
+    fs::create_dir_all(world.path("m/d1/extra")).expect("a directory");
+    fs::write(world.path("m/d1/extra/x"), "x").expect("a file");
+    let outcome = done(&request(Verb::Mirror, world.local("src/"), world.daemon.at("/m/")));
+    assert_eq!(outcome.summary.removed, 2);
+    same(&world.path("src"), &world.path("m"));
+    fs::remove_dir_all(world.path("m/d2")).expect("it is there");
+    let outcome = done(&request(Verb::Mirror, world.daemon.at("/m/"), world.local("src/")));
+    assert!(outcome.summary.removed >= 40, "{:?}", outcome.summary);
+    same(&world.path("src"), &world.path("m"));
+}
+
+#[test]
+fn a_move_takes_out_of_the_source_what_has_arrived_at_either_end() {
+    let world = World::new();
+    plant(&world.path("src"));
+    let before = tree(&world.path("src"));
+    let outcome = done(&request(Verb::Move, world.local("src"), world.daemon.at("/m/")));
+    assert!(outcome.summary.removed > 200, "{:?}", outcome.summary);
+    assert!(!world.path("src").exists());
+    assert!(tree(&world.path("m/src")) == before);
+    let outcome = done(&request(Verb::Move, world.daemon.at("/m/src"), world.local("back/")));
+    assert!(outcome.summary.removed > 200, "{:?}", outcome.summary);
+    assert!(!world.path("m/src").exists());
+    assert!(tree(&world.path("back/src")) == before);
+}
+
+#[test]
+fn a_dry_run_tells_what_would_be_done_there_and_does_nothing() {
+    let world = World::new();
+    plant(&world.path("src"));
+    let mut asked = request(Verb::Copy, world.local("src/"), world.daemon.at("/m/"));
+    asked.spec.dry_run = true;
+    asked.spec.itemise = true;
+    let (outcome, notices) = transfer(&asked);
+    assert!(outcome.error.is_none(), "{:?}", outcome.error);
+    let changes = notices.iter().filter(|notice| matches!(notice, Notice::Change(_))).count();
+    assert!(changes > 200, "{changes}");
+    assert!(tree(&world.path("m")).is_empty());
+}
+
+#[test]
+fn digests_find_what_times_do_not() {
+    let world = World::new();
+    for dir in ["src", "m"] {
+        fs::create_dir_all(world.path(dir)).expect("a directory");
+        for name in ["a", "b"] {
+            let text = if (dir, name) == ("m", "b") { "other" } else { "texts" };
+            fs::write(world.path(dir).join(name), text).expect("a file");
+            let time = std::time::UNIX_EPOCH + Duration::from_secs(1_000_000);
+            let file = fs::File::options().write(true).open(world.path(dir).join(name));
+            file.expect("a file").set_modified(time).expect("a time");
+        }
+    }
+    let mut asked = request(Verb::Copy, world.local("src/"), world.daemon.at("/m/"));
+    asked.spec.equality = Equality::Checksum;
+    asked.spec.dry_run = true;
+    asked.spec.itemise = true;
+    let (outcome, notices) = transfer(&asked);
+    assert!(outcome.error.is_none(), "{:?}", outcome.error);
+    let paths: Vec<&[u8]> = notices
+        .iter()
+        .filter_map(|notice| match notice {
+            // The directory itself was made at another time.
+            Notice::Change(change) if !change.path.is_empty() => Some(&change.path[..]),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(paths, [b"b"]);
+}
+
+#[test]
+fn a_single_file_is_copied_to_a_name_or_into_a_directory() {
+    let world = World::new();
+    fs::write(world.path("one"), "text").expect("a file");
+    done(&request(Verb::Copy, world.local("one"), world.daemon.at("/m/two")));
+    done(&request(Verb::Copy, world.local("one"), world.daemon.at("/m/")));
+    done(&request(Verb::Copy, world.daemon.at("/m/two"), world.local("three")));
+    for name in ["m/two", "m/one", "three"] {
+        assert_eq!(fs::read_to_string(world.path(name)).expect(name), "text");
+    }
+}
+
+#[test]
+fn what_is_at_a_daemon_can_be_looked_at() {
+    let world = World::new();
+    plant(&world.path("r/src"));
+    let (engine, control) = (engine(), Arc::new(Control::default()));
+    let mut paths = Vec::new();
+    let spec = TransferSpec::new(Verb::Copy);
+    let asked: (&dyn blit_core::engine::Engine, &Arc<Control>) = (&*engine, &control);
+    let at = world.daemon.at("/r/src");
+    let outcome = look::look(&at, &spec, (asked, Some(&access())), &mut |notice| {
+        if let Notice::Listing(listing) = notice {
+            let from = listing.from.expect("it is told where");
+            paths.extend(listing.page.iter().map(|entry| from.shown(Some(&entry.name))));
+        }
+    });
+    assert!(outcome.error.is_none(), "{:?}", outcome.error);
+    assert_eq!(paths.len(), 212, "5 times 2 directories, 200 files, and 2");
+    let wanted = format!("127.0.0.1:{}:/r/src/d3/e/f7", world.daemon.address.port());
+    assert!(paths.contains(&wanted.into_bytes()));
+    let facts = look::space(&at, asked, Some(&access())).expect("it has room");
+    assert!(facts.total > 0 && facts.available <= facts.total);
+    let host = ("127.0.0.1", world.daemon.address.port());
+    let (welcome, modules) =
+        look::modules(host, &access(), &control, &mut |_| {}).expect("they are told");
+    let names: Vec<(&str, bool)> =
+        modules.iter().map(|module| (module.name.as_str(), module.read_only)).collect();
+    assert_eq!((welcome.motd.as_str(), &names[..]), ("welcome", &[("m", false), ("r", true)][..]));
+}
+
+#[test]
+fn entries_at_a_daemon_are_removed_but_never_its_module() {
+    let world = World::new();
+    plant(&world.path("m/src"));
+    let (engine, control) = (engine(), Arc::new(Control::default()));
+    let mut spec = TransferSpec::new(Verb::Copy);
+    let go = |path: &str, spec: &TransferSpec| {
+        let at = [world.daemon.at(path)];
+        remove::remove(&at, spec, ((&*engine, &control), Some(&access())), &mut |_| {})
+    };
+    spec.recursive = false;
+    let kind = |outcome: blit_rpc::transfer::Outcome| outcome.error.map(|error| error.kind);
+    assert_eq!(kind(go("/m/src", &spec)), Some(ErrorKind::Usage));
+    assert_eq!(kind(go("/m/", &spec)), Some(ErrorKind::Usage));
+    assert_eq!(kind(go("/r/", &spec)), Some(ErrorKind::Refused));
+    assert_eq!(kind(go("/m/nothing", &spec)), Some(ErrorKind::NotFound));
+    spec.recursive = true;
+    let outcome = go("/m/src", &spec);
+    assert!(outcome.error.is_none(), "{:?}", outcome.error);
+    assert_eq!(outcome.summary.removed, 213);
+    assert!(world.path("m").exists() && !world.path("m/src").exists());
+}
+
+#[test]
+fn what_a_daemon_does_not_allow_is_refused_and_changes_nothing() {
+    let world = World::new();
+    plant(&world.path("src"));
+    fs::write(world.path("r/kept"), "text").expect("a file");
+    let cases = [
+        request(Verb::Copy, world.local("src/"), world.daemon.at("/none/")),
+        request(Verb::Copy, world.local("src/"), world.daemon.at("/r/")),
+        request(Verb::Copy, world.daemon.at("/none/"), world.local("dst")),
+        request(Verb::Move, world.daemon.at("/r/kept"), world.local("dst")),
+    ];
+    for case in cases {
+        let (outcome, _) = transfer(&case);
+        let error = outcome.error.expect("it is refused");
+        assert_eq!(error.kind, ErrorKind::Refused, "{error}");
+    }
+    assert!(world.path("r/kept").exists() && !world.path("dst").exists());
+    assert_eq!(tree(&world.path("r")).len(), 1);
+    world.assert_quiet();
+}
+
+#[test]
+fn both_sides_at_daemons_is_a_usage_error() {
+    let world = World::new();
+    let (outcome, _) =
+        transfer(&request(Verb::Copy, world.daemon.at("/r/"), world.daemon.at("/m/")));
+    assert_eq!(outcome.error.expect("refused").kind, ErrorKind::Usage);
+}
+
+#[test]
+fn a_source_that_is_its_own_destination_is_refused() {
+    let world = World::new();
+    plant(&world.path("m/src"));
+    let before = tree(&world.path("m"));
+    let cases = [
+        request(Verb::Move, world.local("m/src"), world.daemon.at("/m/")),
+        request(Verb::Move, world.local("m/src/"), world.daemon.at("/m/src/")),
+        request(Verb::Move, world.daemon.at("/m/src"), world.local("m")),
+        request(Verb::Move, world.local("m/src"), world.daemon.at("/m/src/d1/")),
+        request(Verb::Move, world.daemon.at("/m/src/large"), world.local("m/src")),
+    ];
+    for (number, case) in cases.iter().enumerate() {
+        let (outcome, _) = transfer(case);
+        assert_eq!(outcome.error.map(|error| error.kind), Some(ErrorKind::Overlap), "{number}");
+    }
+    assert!(tree(&world.path("m")) == before);
+}
+
+#[test]
+fn with_force_rpc_data_there_is_one_connection_and_no_warning() {
+    let world = World::new();
+    plant(&world.path("src"));
+    for (from, to) in [
+        (world.local("src/"), world.daemon.at("/m/")),
+        (world.daemon.at("/m/"), world.local("dst")),
+    ] {
+        let before = world.daemon.connections.load(Ordering::SeqCst);
+        let mut asked = request(Verb::Copy, from, to);
+        asked.access.as_mut().expect("it has one").force_rpc_data = true;
+        let (outcome, notices) = transfer(&asked);
+        assert!(outcome.error.is_none(), "{:?}", outcome.error);
+        assert_eq!(warnings(&notices), Vec::<&str>::new());
+        assert_eq!(world.daemon.connections.load(Ordering::SeqCst) - before, 1);
+        assert!(outcome.carried.control > 20 << 20 && outcome.carried.data == 0);
+    }
+    same(&world.path("src"), &world.path("dst"));
+}
+
+#[test]
+fn through_a_proxy_that_passes_one_connection_a_run_completes_with_one_warning() {
+    let world = World::new();
+    plant(&world.path("src"));
+    let proxy = Proxy::start(world.daemon.address, 1);
+    for (from, to) in
+        [(world.local("src/"), proxy.at("/m/")), (proxy.at("/m/"), world.local("dst"))]
+    {
+        proxy.allow(1);
+        let (outcome, notices) = transfer(&request(Verb::Copy, from, to));
+        assert!(outcome.error.is_none(), "{:?} {notices:?}", outcome.error);
+        let warnings = warnings(&notices);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(
+            warnings[0].contains("data connections") && warnings[0].contains("control connection")
+        );
+        assert!(outcome.carried.control > 20 << 20);
+    }
+    same(&world.path("src"), &world.path("dst"));
+}
+
+#[test]
+fn data_connections_that_are_cut_in_the_middle_are_replaced_with_one_warning() {
+    let world = World::new();
+    plant(&world.path("src"));
+    let proxy = Proxy::start(world.daemon.address, 100);
+    proxy.cut_data_after(3 << 20);
+    for (from, to) in
+        [(world.local("src/"), proxy.at("/m/")), (proxy.at("/m/"), world.local("dst"))]
+    {
+        let (outcome, notices) = transfer(&request(Verb::Copy, from, to));
+        assert!(outcome.error.is_none(), "{:?} {notices:?}", outcome.error);
+        assert_eq!(warnings(&notices).len(), 1, "{notices:?}");
+        assert!(outcome.carried.data > 0 && outcome.carried.control > 0, "{:?}", outcome.carried);
+    }
+    same(&world.path("src"), &world.path("dst"));
+}
+
+#[test]
+fn a_connection_that_is_cut_ends_both_sides_with_words() {
+    let world = World::new();
+    plant(&world.path("src"));
+    for (from, to, name) in [("src/", "/m/", true), ("dst", "/m/", false)] {
+        let proxy = Proxy::start(world.daemon.address, 100);
+        proxy.cut_all_after(2 << 20);
+        let (local, far) = (world.local(from), proxy.at(to));
+        let asked = match name {
+            true => request(Verb::Copy, local, far),
+            false => {
+                done(&request(Verb::Copy, world.local("src/"), world.daemon.at("/m/")));
+                request(Verb::Copy, far, local)
+            }
+        };
+        let (outcome, _) = transfer(&asked);
+        let error = outcome.error.expect("it was cut");
+        assert_eq!(error.kind, ErrorKind::Disconnected, "{error}");
+        assert!(error.to_string().contains("127.0.0.1"), "{error}");
+        world.assert_quiet();
+    }
+}
+
+#[test]
+fn strangers_do_not_disturb_a_daemon() {
+    let world = World::new();
+    plant(&world.path("src"));
+    let noise = daemon::noise(4096);
+    let texts: [&[u8]; 5] = [
+        b"GET / HTTP/1.0\r\n\r\n",
+        b"BLITCTL1garbage garbage garbage",
+        b"BLITDAT1",
+        &noise,
+        b"SSH-2.0-x\r\n",
+    ];
+    for text in texts {
+        let mut socket = TcpStream::connect(world.daemon.address).expect("it listens");
+        socket.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+        socket.write_all(text).expect("it reads");
+        socket.shutdown(std::net::Shutdown::Write).unwrap_or_default();
+        let mut answer = Vec::new();
+        // It may be reset, which is an end too.
+        drop(socket.read_to_end(&mut answer));
+    }
+    let mut forged = b"BLITDAT1".to_vec();
+    forged.extend_from_slice(&daemon::noise(67 + 32));
+    let mut socket = TcpStream::connect(world.daemon.address).expect("it listens");
+    socket.write_all(&forged).expect("it reads");
+    assert_eq!(socket.read(&mut [0; 8]).unwrap_or(0), 0, "a forged token is not welcome");
+    let told = || world.daemon.happenings.lock().expect("no test panics in it").clone();
+    let is_forged = |text: &String| text.contains("Refused") && text.contains("token");
+    wait_for("the operator is told", || told().iter().any(is_forged));
+    done(&request(Verb::Copy, world.local("src/"), world.daemon.at("/m/")));
+    same(&world.path("src"), &world.path("m"));
+}
+
+#[test]
+fn a_client_that_says_nothing_or_too_slowly_is_dropped_at_the_deadline() {
+    let top = tempfile::tempdir().expect("a directory");
+    let daemon = Daemon::with(top.path(), |settings| {
+        settings.handshake_timeout = Duration::from_secs(1);
+    });
+    for begin in [&b""[..], b"BLITC", b"BLITCTL1", b"BLITDAT1abc"] {
+        let begun = Instant::now();
+        let mut socket = TcpStream::connect(daemon.address).expect("it listens");
+        socket.write_all(begin).expect("it reads");
+        socket.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+        // A farewell may come first; then the end, which may be a reset.
+        drop(socket.read_to_end(&mut Vec::new()));
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(5), "{took:?}");
+    }
+}
+
+#[test]
+fn many_idle_connections_leave_room_for_work() {
+    let world = World::new();
+    plant(&world.path("src"));
+    let mut idle = Vec::new();
+    for _ in 0..200 {
+        let mut socket = TcpStream::connect(world.daemon.address).expect("it listens");
+        socket.write_all(b"BLITCTL1").expect("it reads");
+        idle.push(socket);
+    }
+    done(&request(Verb::Copy, world.local("src/"), world.daemon.at("/m/")));
+    same(&world.path("src"), &world.path("m"));
+}
+
+fn files() -> Files {
+    Files {
+        create_private: blit_engine::files::create_private,
+        create_private_dir: blit_engine::files::create_private_dir,
+        open_private: blit_engine::files::open_private,
+        open_owned: blit_engine::files::open_owned,
+    }
+}
+
+/// A daemon with a key, and access to it for a user with a key.
+fn encrypted(top: &Path, known: &str) -> (Daemon, Access) {
+    let key = Identity::generate().expect("random numbers");
+    let tls = tls::server(Clients::Keys, Credentials::Key(&key)).expect("it fits");
+    let daemon = Daemon::with(top, |settings| settings.tls = Some(tls));
+    let trust = Trust::Keys {
+        identity: Arc::new(Identity::generate().expect("random numbers")),
+        known: Arc::new(KnownHosts::new(top.join(known), files())),
+        require_known: false,
+    };
+    (daemon, Access { trust, ..access() })
+}
+
+#[test]
+fn encrypted_transfers_arrive_whole_and_a_new_key_is_told_once() {
+    let top = tempfile::tempdir().expect("a directory");
+    plant(&top.path().join("src"));
+    let (daemon, access) = encrypted(top.path(), "known");
+    let local = |name: &str| endpoint(&format!("{}/{name}", top.path().display()));
+    let mut notes = 0;
+    for (plaintext_data, from, to) in [
+        (false, local("src/"), daemon.at("/m/a/")),
+        (false, daemon.at("/m/a/"), local("b")),
+        (true, local("src/"), daemon.at("/m/c/")),
+        (true, daemon.at("/m/c/"), local("d")),
+    ] {
+        let mut asked = request(Verb::Copy, from, to);
+        asked.access = Some(Access { plaintext_data, ..access.clone() });
+        let (outcome, notices) = transfer(&asked);
+        assert!(outcome.error.is_none(), "{:?} {notices:?}", outcome.error);
+        assert!(outcome.carried.data > 20 << 20, "{:?} {notices:?}", outcome.carried);
+        notes += notices.iter().filter(|notice| matches!(notice, Notice::Note(_))).count();
+    }
+    assert_eq!(notes, 1);
+    for name in ["m/a", "b", "m/c", "d"] {
+        same(&top.path().join("src"), &top.path().join(name));
+    }
+}
+
+#[test]
+fn a_daemon_whose_key_has_changed_is_refused() {
+    let top = tempfile::tempdir().expect("a directory");
+    plant(&top.path().join("src"));
+    let (daemon, access) = encrypted(top.path(), "known");
+    let other = Identity::generate().expect("random numbers").public_key();
+    let known = KnownHosts::new(top.path().join("known"), files());
+    known.pin("127.0.0.1", daemon.address.port(), &other).expect("written");
+    let from = endpoint(&format!("{}/src/", top.path().display()));
+    let mut asked = request(Verb::Copy, from, daemon.at("/m/"));
+    asked.access = Some(access);
+    let error = transfer(&asked).0.error.expect("it is refused");
+    assert_eq!(error.kind, ErrorKind::Refused, "{error}");
+    assert!(error.to_string().contains(&other.fingerprint().to_string()), "{error}");
+    assert!(tree(&top.path().join("m")).is_empty());
+}
+
+#[test]
+fn what_is_not_a_daemon_is_unreachable() {
+    let world = World::new();
+    plant(&world.path("src"));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let answering = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().expect("a client");
+        socket
+            .write_all(b"SSH-2.0-OpenSSH\r\n and much more that is no message at all\r\n")
+            .expect("sent");
+        let mut rest = Vec::new();
+        drop(socket.read_to_end(&mut rest));
+    });
+    let to = endpoint(&format!("127.0.0.1:{port}:/m/"));
+    let (outcome, _) = transfer(&request(Verb::Copy, world.local("src/"), to.clone()));
+    assert_eq!(outcome.error.expect("it is none").kind, ErrorKind::Unreachable);
+    answering.join().expect("it answered");
+    let (outcome, _) = transfer(&request(Verb::Copy, world.local("src/"), to));
+    let error = outcome.error.expect("nobody is there");
+    assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
+    assert!(error.to_string().contains(&port.to_string()), "{error}");
+}

@@ -99,6 +99,14 @@ struct Spec {
   numericIds @23 :Bool;
   # Data connections may be without TLS.
   plaintextData @24 :Bool;
+  # Whether bodies on data streams are compressed; never, unless both ends have the capability.
+  packing @25 :Packing;
+}
+
+enum Packing {
+  never @0;
+  wherePays @1;
+  always @2;
 }
 
 enum Verb {

@@ -20,10 +20,10 @@ pub(crate) use filter::{FilterArgs, Rule};
 pub(crate) use look::{DfArgs, DuArgs, FindArgs, ListArgs, RmArgs, TypeWord};
 pub(crate) use manner::{EngineArgs, EngineWord, EqualityArgs, LeaveOut, Reflink, SelectionArgs};
 pub(crate) use network::{
-    CarriageArgs, DiagnosticsArgs, DiagnosticsCommand, KeyArgs, KeyCommand, ModulesArgs,
+    CarriageArgs, Compress, DiagnosticsArgs, DiagnosticsCommand, KeyArgs, KeyCommand, ModulesArgs,
     NetworkArgs,
 };
-pub(crate) use output::{CompletionsArgs, ManArgs, OutputArgs, When};
+pub(crate) use output::{CompleteArgs, CompletionsArgs, ManArgs, OutputArgs, When};
 pub(crate) use transfer::{CheckArgs, CopyArgs, MirrorArgs, MoveArgs, TransferArgs};
 pub(crate) use writing::WritingArgs;
 
@@ -80,6 +80,8 @@ pub(crate) enum Command {
     Modules(ModulesArgs),
     Key(KeyArgs),
     Diagnostics(DiagnosticsArgs),
+    #[command(hide = true)]
+    Complete(CompleteArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }

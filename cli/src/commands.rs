@@ -1,6 +1,7 @@
 //! The verbs. It must not do any of their work.
 
 mod check;
+mod complete;
 mod completions;
 mod copy;
 mod df;
@@ -35,6 +36,7 @@ pub(crate) fn run(command: Command) -> Exit {
         Command::Modules(args) => modules::run(&args),
         Command::Key(args) => key::run(&args),
         Command::Diagnostics(args) => diagnostics::run(&args),
+        Command::Complete(args) => complete::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

@@ -133,6 +133,7 @@ pub(crate) fn hints<'a>(
             ErrorKind::NotFound if error.op == "open source" => {
                 Some(Cow::Borrowed("check how the path of the source is written"))
             }
+            ErrorKind::Refused => Some(Cow::Borrowed(refusal_hint(&error.op))),
             kind => hint(kind, verb),
         };
         hints.extend(hint.filter(|hint| !hints.contains(hint)));
@@ -140,8 +141,24 @@ pub(crate) fn hints<'a>(
     hints
 }
 
+/// What to do about what another machine has refused, or about a machine that is not trusted.
+fn refusal_hint(op: &str) -> &'static str {
+    match op {
+        "trust" => {
+            "compare it with what `blitd key show` prints at the daemon; what cannot be explained may be somebody in between"
+        }
+        "open module" => {
+            "`blit modules HOST` lists those that you may use; for another one, `blit key show` prints the key that its `allow` must have"
+        }
+        "change module" => {
+            "at the daemon, read_only = false lets a module be written to, or a --root without --read-only"
+        }
+        _ => REFUSED,
+    }
+}
+
 /// What to do about an error of this kind, in plain words. `verb` is the word that was typed.
-pub(crate) fn hint(kind: ErrorKind, verb: &str) -> Option<Cow<'static, str>> {
+fn hint(kind: ErrorKind, verb: &str) -> Option<Cow<'static, str>> {
     if kind == ErrorKind::Usage {
         return Some(format!("blit {verb} --help explains the forms with examples").into());
     }
@@ -207,7 +224,7 @@ fn plain_hint(kind: ErrorKind, verb: &str) -> Option<&'static str> {
         ErrorKind::Unreachable => {
             "check the name and the port, and that blitd runs there and listens on that address"
         }
-        ErrorKind::Refused => "`blit modules HOST` shows what the other machine offers you",
+        ErrorKind::Refused => REFUSED,
         ErrorKind::Disconnected => "run the same command again; it goes on where it stopped",
         ErrorKind::Protocol => "both sides must run blit; see that their versions match",
         ErrorKind::Internal => {
@@ -321,6 +338,8 @@ pub(crate) fn moved_into(source: &OsStr, destination: &OsStr, name: &OsStr) -> S
     )
 }
 
+const REFUSED: &str = "`blit modules HOST` shows what the other machine offers you";
+
 /// Why nothing is removed off a terminal.
 pub(crate) const NOBODY_TO_ASK: &str = "it may remove entries, and there is no terminal to ask at; --yes removes them unasked, -n only tells what would be done";
 
@@ -402,6 +421,9 @@ mod tests {
         let errors = [ErrorKind::Io, ErrorKind::Changed, ErrorKind::Io, ErrorKind::Vanished]
             .map(|kind| Error::new(kind, "read", b"a"));
         assert_eq!(hints(errors.iter(), "copy").len(), 2);
+        let refused = ["trust", "open module", "change module", "open session"]
+            .map(|op| Error::new(ErrorKind::Refused, op, b"a"));
+        assert_eq!(hints(refused.iter(), "copy").len(), 4);
         let missing = [Error::new(ErrorKind::NotFound, "open source", b"a")];
         assert!(!hints(missing.iter(), "copy")[0].contains("destination"));
     }

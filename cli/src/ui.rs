@@ -319,8 +319,11 @@ pub(crate) fn print(bytes: &[u8]) -> Exit {
 
 /// Tells an error that ends a verb which has no run; `verb` is the word that was typed.
 pub(crate) fn tell_error(error: &Error, verb: &str) -> Exit {
-    let hint = report::hint(error.kind, verb).map(|hint| format!("hint: {hint}\n"));
-    tell(&format!("error: {error}\n{}", hint.unwrap_or_default()));
+    let mut text = format!("error: {error}\n");
+    for hint in report::hints(std::iter::once(error), verb) {
+        text.push_str(&format!("hint: {hint}\n"));
+    }
+    tell(&text);
     Exit::of_error(error.kind)
 }
 

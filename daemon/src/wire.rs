@@ -44,7 +44,7 @@ fn start(state: &Arc<State>) -> Result<Arc<dyn Service>, Error> {
         names: NAMES,
     };
     tracing::info!(key = %identity.public_key(), "clients know this daemon by its key");
-    let offered = Arc::new(Offered { state: Arc::clone(state), failed: Mutex::default() });
+    let offered = Arc::new(Offered { state: Arc::clone(state), failed: Arc::default() });
     Ok(Arc::new(Wire { server: Server::start(offered, settings)? }))
 }
 
@@ -93,8 +93,10 @@ impl Service for Wire {
 struct Offered {
     state: Arc<State>,
     /// Sessions that run, by the client's end of their connection: whether they have failed.
-    failed: Mutex<HashMap<SocketAddr, Arc<AtomicBool>>>,
+    failed: Arc<Mutex<Failed>>,
 }
+
+type Failed = HashMap<SocketAddr, Arc<AtomicBool>>;
 
 impl Offered {
     /// Whether `caller` may use `module`.
@@ -122,7 +124,7 @@ impl Offered {
         self.admits(&module, caller, &config).then_some((config, module))
     }
 
-    fn failed(&self) -> std::sync::MutexGuard<'_, HashMap<SocketAddr, Arc<AtomicBool>>> {
+    fn failed(&self) -> std::sync::MutexGuard<'_, Failed> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -152,7 +154,12 @@ impl Host for Offered {
         let workshop = self.state.workshop(&module)?;
         let failed = Arc::<AtomicBool>::default();
         self.failed().insert(caller.peer, Arc::clone(&failed));
-        let guard: Box<dyn Any + Send> = Box::new(Running { session: Some(session), failed });
+        let guard: Box<dyn Any + Send> = Box::new(Running {
+            session: Some(session),
+            failed,
+            all: Arc::clone(&self.failed),
+            peer: caller.peer,
+        });
         let numeric_ids = module.numeric_ids;
         Ok(Workshop { engine: workshop.engine, root: workshop.root, numeric_ids, guard })
     }
@@ -199,7 +206,7 @@ impl Host for Offered {
                 let metrics = &self.state.metrics;
                 metrics.bytes_received.add(*data);
                 metrics.bytes_sent.add(*control);
-                let failed = self.failed().remove(&caller.peer);
+                let failed = self.failed().get(&caller.peer).cloned();
                 match error {
                     None => {
                         tracing::info!(peer = %caller.peer, module, data, control, "a session ended")
@@ -218,10 +225,19 @@ impl Host for Offered {
 struct Running {
     session: Option<Session>,
     failed: Arc<AtomicBool>,
+    /// Where it stands until it has ended.
+    all: Arc<Mutex<Failed>>,
+    peer: SocketAddr,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        // The connection may have begun another one meanwhile.
+        if all.get(&self.peer).is_some_and(|failed| Arc::ptr_eq(failed, &self.failed)) {
+            all.remove(&self.peer);
+        }
+        drop(all);
         if let Some(session) = self.session.take()
             && !self.failed.load(Ordering::Relaxed)
         {

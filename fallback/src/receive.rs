@@ -8,21 +8,22 @@ use std::sync::Arc;
 use blit_core::codec::{Decoder, Malformed};
 use blit_core::entry::{Entry, Meta};
 use blit_core::event::Control;
-use blit_core::header::{HEADER_BYTES, Header, Item, next_item};
-use blit_core::stream::{Stream, Ticket};
-use blit_core::task::{Copied, Output, Over, Pick, Receive, ReceiveInto};
+use blit_core::header::{Header, Item, next_item};
+use blit_core::stream::Stream;
+use blit_core::task::{Copied, Dir, Output, Over, Pick, Receive, ReceiveInto};
 use blit_core::{Error, ErrorKind};
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::destination::{Destination, Draft, Written};
 use crate::dir::At;
 use crate::draft::{self, Drafted};
+use crate::frames::{Frames, malformed, next_of};
 use crate::stream::{Awaited, Begun, Lanes};
 use crate::sys;
+use crate::turn;
 
 /// Reads a stream until it ends and does the tasks whose tickets it brings.
 pub(crate) fn receive_all(lanes: &Lanes, stream: &mut dyn Stream) {
-    let mut frames = Frames { stream, body: Vec::new() };
+    let mut frames = Frames::of(stream);
     // Why a stream ends is the peer's or the network's matter; that it has ended is told, and what was on it asked for again.
     while let Ok(Some(header)) = frames.next(None) {
         let Some(awaited) = lanes.awaited(header.ticket) else { return };
@@ -47,64 +48,6 @@ pub(crate) fn receive_all(lanes: &Lanes, stream: &mut dyn Stream) {
 /// The stream ended, or brought what is not of the protocol, before all of a task had come. With what has begun, unless that is
 /// as it was.
 struct Broken(Option<Begun>);
-
-/// Frames of one stream.
-struct Frames<'a> {
-    stream: &'a mut dyn Stream,
-    body: Vec<u8>,
-}
-
-impl Frames<'_> {
-    /// The next frame, its body in `self.body`; `None` where the stream ends between two. Of `ticket`, where one is given.
-    fn next(&mut self, ticket: Option<Ticket>) -> io::Result<Option<Header>> {
-        let mut head = [0; HEADER_BYTES];
-        if !self.fill_head(&mut head)? {
-            return if ticket.is_none() {
-                Ok(None)
-            } else {
-                Err(io::ErrorKind::UnexpectedEof.into())
-            };
-        }
-        let header = Header::decode(&head).map_err(malformed)?;
-        let is_protected = self.stream.is_sealed() || header.digest.is_some();
-        if !is_protected || ticket.is_some_and(|ticket| ticket != header.ticket) {
-            return Err(malformed(Malformed));
-        }
-        let len = usize::try_from(header.len).map_err(|_| malformed(Malformed))?;
-        self.body.resize(len, 0);
-        let mut done = 0;
-        while done < len {
-            match self.stream.receive(&mut self.body[done..])? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                count => done += count,
-            }
-        }
-        if header.digest.is_some_and(|digest| digest != xxh3_64(&self.body)) {
-            return Err(io::Error::other("a frame was changed on its way"));
-        }
-        if header.unpacked_len.is_some() {
-            return Err(io::Error::other("a frame is compressed, which was not agreed on"));
-        }
-        Ok(Some(header))
-    }
-
-    /// Reads a header; false where the stream ends before its first byte.
-    fn fill_head(&mut self, head: &mut [u8; HEADER_BYTES]) -> io::Result<bool> {
-        let mut done = 0;
-        while done < HEADER_BYTES {
-            match self.stream.receive(&mut head[done..])? {
-                0 if done == 0 => return Ok(false),
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                count => done += count,
-            }
-        }
-        Ok(true)
-    }
-}
-
-fn malformed(_: Malformed) -> io::Error {
-    io::Error::other("the peer sent bytes that are not of this protocol")
-}
 
 /// Does one task. `Err` when the stream ended first: nothing of the task that is not published counts then.
 fn one_ticket(
@@ -134,10 +77,6 @@ fn one_ticket(
             Err(_) => return Err(Broken(Some(receiver.begun()))),
         }
     }
-}
-
-fn next_of(frames: &mut Frames<'_>, ticket: Ticket) -> io::Result<Header> {
-    frames.next(Some(ticket))?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
 /// One task in work.
@@ -175,6 +114,8 @@ struct File<'a> {
     settled: u64,
     is_done: bool,
     is_published: bool,
+    /// It failed here. What still comes of it was on its way already and is passed over.
+    is_given_up: bool,
 }
 
 impl File<'_> {
@@ -209,8 +150,16 @@ impl<'a> Receiver<'a> {
             let listed = task.page.get(pick.index)?;
             let is_published = awaited.begun.published.contains(&place);
             let over = if is_published { Over::Entry } else { pick.over };
-            let (renewed, settled, is_done) = (None, 0, false);
-            Some(File { pick, over, listed, renewed, settled, is_done, is_published })
+            Some(File {
+                pick,
+                over,
+                listed,
+                renewed: None,
+                settled: 0,
+                is_done: false,
+                is_published,
+                is_given_up: false,
+            })
         };
         let files = task.picks.iter().enumerate().filter_map(file).collect();
         let (settled, counted) = ((0, 0), awaited.begun.settled);
@@ -219,6 +168,10 @@ impl<'a> Receiver<'a> {
 
     /// Takes the items of one frame.
     fn items(&mut self, body: &[u8]) -> io::Result<()> {
+        if let Some(pace) = self.control.pace() {
+            // What is not taken from the stream is not sent either.
+            turn::wait_for_all(pace, body.len(), self.control)?;
+        }
         let mut body = Decoder(body);
         while let Some(item) = next_item(&mut body).map_err(malformed)? {
             self.item(item).map_err(malformed)?;
@@ -227,6 +180,9 @@ impl<'a> Receiver<'a> {
     }
 
     fn item(&mut self, item: Item<'_>) -> Result<(), Malformed> {
+        if self.is_given_up(&item) {
+            return Ok(());
+        }
         match item {
             Item::Renewed { index, meta } => self.renew(self.known(index)?, meta),
             Item::File { index, bytes } => self.whole(self.known(index)?, bytes),
@@ -239,6 +195,22 @@ impl<'a> Receiver<'a> {
                 Ok(())
             }
         }
+    }
+
+    fn is_given_up(&self, item: &Item<'_>) -> bool {
+        let (Item::Renewed { index, .. }
+        | Item::File { index, .. }
+        | Item::Piece { index, .. }
+        | Item::Same { index, .. }
+        | Item::End { index }
+        | Item::Failed { index, .. }) = item;
+        let index = usize::try_from(*index).ok();
+        index.and_then(|index| self.files.get(index)).is_some_and(|file| file.is_given_up)
+    }
+
+    fn give_up(&mut self, index: usize, error: Error) {
+        self.files[index].is_given_up = true;
+        self.record(index, Err(error));
     }
 
     /// The file that an item is of; one that is settled has no more items.
@@ -288,7 +260,7 @@ impl<'a> Receiver<'a> {
         };
         match result {
             Ok(()) => self.settle(index, bytes.len() as u64),
-            Err(error) => self.record(index, Err(error)),
+            Err(error) => self.give_up(index, error),
         }
         Ok(())
     }
@@ -307,7 +279,7 @@ impl<'a> Receiver<'a> {
         let open = match &mut self.open {
             Some(open) => open,
             none => {
-                let draft = to.create(file.entry(), file.over)?;
+                let draft = begin((to, &self.task.to), file.entry(), file.over)?;
                 none.insert(Open { index, draft, end: 0 })
             }
         };
@@ -329,7 +301,7 @@ impl<'a> Receiver<'a> {
         };
         match result {
             Ok(()) => self.settle(index, len),
-            Err(error) => self.record(index, Err(error)),
+            Err(error) => self.give_up(index, error),
         }
         Ok(())
     }
@@ -358,7 +330,7 @@ impl<'a> Receiver<'a> {
         let (draft, end) = match self.open.take() {
             Some(open) => (open.draft, open.end),
             // Nothing but a hole.
-            None => (to.create(entry, over)?, 0),
+            None => (begin((to, &self.task.to), entry, over)?, 0),
         };
         if end < size
             && let Err(error) = draft.file.set_len(size)
@@ -456,6 +428,19 @@ impl<'a> Receiver<'a> {
             Into::Nothing => Ok(Copied::default()),
         }
     }
+}
+
+/// Creates a file that nothing shows in where nothing is written; what is overwritten in its place loses what it held.
+fn begin((to, dir): (&Destination<'_>, &Dir), entry: &Entry, over: Over) -> Result<Draft, Error> {
+    let draft = to.create(entry, over)?;
+    if draft.is_written()
+        && let Err(error) = draft.file.set_len(0)
+    {
+        let error = At::entry(dir, &entry.name).failed("truncate")(error);
+        to.discard(draft, entry);
+        return Err(error);
+    }
+    Ok(draft)
 }
 
 impl Drop for Receiver<'_> {

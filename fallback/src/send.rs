@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io;
+use std::time::Instant;
 
 use blit_core::entry::{Entry, Kind, Meta};
 use blit_core::event::Control;
@@ -19,6 +20,7 @@ use crate::ahead::{Ahead, Turn};
 use crate::dir::{self, At, OpenedDir};
 use crate::stream::{self, Lane};
 use crate::sys::{self, Access};
+use crate::turn;
 
 /// Sends the files of one task.
 ///
@@ -88,13 +90,24 @@ impl Outgoing<'_> {
             return Ok(());
         }
         self.items();
-        let (head, content) = self.body.split_at_mut(HEADER_BYTES);
-        let len = u32::try_from(content.len()).expect("a frame is bounded");
-        let digest = (!self.lane.stream.is_sealed()).then(|| xxh3_64(content));
-        let header = Header { ticket: self.task.ticket, len, last, unpacked_len: None, digest };
-        head.copy_from_slice(&header.encode());
-        self.lane.stream.send(self.body).map_err(Broken)?;
-        self.carried += self.body.len() as u64;
+        let Lane { stream, packer, .. } = &mut *self.lane;
+        let length = |bytes: &[u8]| u32::try_from(bytes.len()).expect("a frame is bounded");
+        let content = &self.body[HEADER_BYTES..];
+        let (frame, unpacked_len) = match packer.pack(stream.packing(), content) {
+            Some(frame) => (frame, Some(length(content))),
+            None => (&mut self.body[..], None),
+        };
+        if let Some(pace) = self.control.pace() {
+            turn::wait_for_all(pace, frame.len(), self.control).map_err(Broken)?;
+        }
+        let (head, content) = frame.split_at_mut(HEADER_BYTES);
+        let digest = (!stream.is_sealed()).then(|| xxh3_64(content));
+        let (ticket, len) = (self.task.ticket, length(content));
+        head.copy_from_slice(&Header { ticket, len, last, unpacked_len, digest }.encode());
+        let (begun, bytes) = (Instant::now(), frame.len());
+        stream.send(frame).map_err(Broken)?;
+        packer.count(bytes, begun);
+        self.carried += bytes as u64;
         self.body.clear();
         Ok(())
     }
@@ -224,6 +237,10 @@ impl Sender<'_> {
         out: &mut Outgoing<'_>,
     ) -> Result<(), Fault> {
         let size = usize::try_from(entry.meta.size).expect("it is small");
+        if size > 0 {
+            // Reading a pipe or a device that has taken its place would do something.
+            self.prove(file, entry)?;
+        }
         let before = out.items().0.len();
         out.items().file(index, size);
         let start = out.body.len();

@@ -12,6 +12,7 @@ use blit_core::stream::{Attachment, Closer, End, Plane, Slot, Stream, Ticket};
 use blit_core::task::{Output, Receive, Task, TaskId};
 use blit_core::{Error, ErrorKind};
 
+use crate::pack::Packer;
 use crate::{Confinement, receive};
 
 /// Takes over a stream: to send on, or to receive what tasks wait for, in a thread that enters `confinement` first.
@@ -29,7 +30,8 @@ pub fn attach(attachment: Attachment, confinement: Option<Confinement>) {
     lanes.keep(&mut state, port.control());
     match end {
         End::Source => {
-            state.idle.push(Lane { slot, stream, port });
+            let packer = Packer::default();
+            state.idle.push(Lane { slot, stream, packer, port });
             drop(state);
             lanes.changed.notify_one();
         }
@@ -81,6 +83,7 @@ pub fn divert(id: TaskId, task: Task, port: &Port) -> Option<(TaskId, Task)> {
 pub(crate) struct Lane {
     pub(crate) slot: Slot,
     pub(crate) stream: Box<dyn Stream>,
+    pub(crate) packer: Packer,
     port: Port,
 }
 

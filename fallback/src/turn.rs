@@ -28,5 +28,19 @@ pub(crate) fn wait(pace: &Pace, bytes: u64, control: &Control) -> io::Result<()>
     }
 }
 
+/// The same for as many turns as `bytes` take, so that what is large is no burst.
+///
+/// # Errors
+/// `Interrupted` when the run is cancelled meanwhile.
+pub(crate) fn wait_for_all(pace: &Pace, bytes: usize, control: &Control) -> io::Result<()> {
+    let mut left = bytes as u64;
+    while left > 0 {
+        let slice = left.min(pace.slice_bytes());
+        wait(pace, slice, control)?;
+        left -= slice;
+    }
+    Ok(())
+}
+
 /// How long a cancelled run waits at most.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

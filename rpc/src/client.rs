@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use blit_core::event::Control;
 use blit_core::path::Escaped;
+use blit_core::stream::Packing;
 use blit_core::task::SpaceFacts;
 use blit_core::{Error, ErrorKind};
 use blit_schema::control_capnp::{daemon, hello, module};
@@ -24,7 +25,7 @@ use tokio::task::{LocalSet, spawn_local};
 
 use crate::connect::{Access, CONNECT_TIMEOUT, Place, Reached, reach};
 use crate::convert::{self, unreadable};
-use crate::protocol::{CAPABILITIES, VERSION_MAX, VERSION_MIN};
+use crate::protocol::{CAPABILITIES, COMPRESSION, VERSION_MAX, VERSION_MIN};
 use crate::socket::{Socket, network};
 
 pub(crate) use session::{Found, Joint, Opened, Order, Word};
@@ -44,6 +45,8 @@ pub struct Welcome {
     pub name: String,
     /// What it greets with.
     pub motd: String,
+    /// What it can do.
+    capabilities: u64,
 }
 
 /// A module as a daemon lists it.
@@ -168,6 +171,17 @@ impl Client {
         }
     }
 
+    /// Whether contents are compressed on their way to this daemon or from it.
+    pub(crate) fn packing(&self, access: &Access) -> Packing {
+        let can = self.welcome.capabilities & COMPRESSION != 0;
+        match access.packing {
+            // No network is between two ends on one machine.
+            Packing::WherePays if self.place.is_here => Packing::Never,
+            packing if can => packing,
+            _ => Packing::Never,
+        }
+    }
+
     /// What the daemon exports to this user.
     pub(crate) fn modules(&self, control: &Control) -> Result<Vec<ModuleInfo>, Error> {
         self.ask(("list modules of", CALL_TIMEOUT), control, |conn| async move {
@@ -288,6 +302,7 @@ async fn greet(socket: Socket, who: &str) -> Result<(Conn, RpcSystem<Side>, Welc
     let welcome = Welcome {
         name: convert::text(answer.get_name())?,
         motd: convert::text(answer.get_motd())?,
+        capabilities: answer.get_capabilities(),
     };
     let daemon = answer.get_daemon().map_err(foreign)?;
     let conn = Conn { daemon, who: who.to_owned(), session: RefCell::default() };

@@ -5,9 +5,11 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use blit_core::stream::Stream;
+use blit_core::stream::{Packing, Stream};
 use blit_core::summary::Notice;
 use blit_core::{Error, ErrorKind};
 use rustls::{ClientConnection, Connection};
@@ -29,6 +31,8 @@ pub struct Access {
     pub trust: Trust,
     /// Data connections are not encrypted, where the daemon allows that.
     pub plaintext_data: bool,
+    /// Contents are compressed, where the daemon can do that too.
+    pub packing: Packing,
     /// There are no data connections: everything goes over the control connection.
     pub force_rpc_data: bool,
     /// How owners are mapped; [`Names::NUMERIC`] maps none.
@@ -114,7 +118,7 @@ impl Place {
 pub(crate) fn reach(host: &str, port: u16, access: &Access) -> Result<Reached, Error> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
     let name = address(host, port);
-    let socket = dial(&name, &addresses(host, port, &name)?, deadline)?;
+    let socket = dial(&name, &addresses((host, port), &name, deadline)?, deadline)?;
     let failed = |error: io::Error| shake_failed(&name, &error);
     let address = socket.peer_addr().map_err(failed)?;
     let is_here = socket.local_addr().is_ok_and(|local| local.ip() == address.ip());
@@ -220,7 +224,7 @@ fn check_key(
     }
     match found {
         Known::Changed { old } => refuse(format!(
-            "its key has changed: it was {} and is {}; if that is right, blit key forget {host}:{port}",
+            "its key has changed: it was {} and is {}, {key}; if that is right, blit key forget {host}:{port}",
             old.fingerprint(),
             key.fingerprint()
         )),
@@ -228,13 +232,35 @@ fn check_key(
     }
 }
 
-fn addresses(host: &str, port: u16, name: &str) -> Result<Vec<SocketAddr>, Error> {
-    let found = (host, port).to_socket_addrs();
-    let addresses: Vec<SocketAddr> = found
-        .map_err(|error| {
-            Error::io("look up", name.as_bytes(), error).with_kind(ErrorKind::Unreachable)
-        })?
-        .collect();
+/// Looks a name up. The system may take minutes over that and cannot be stopped, so it is asked in a thread that nobody waits for
+/// after the deadline.
+fn addresses(
+    (host, port): (&str, u16),
+    name: &str,
+    deadline: Instant,
+) -> Result<Vec<SocketAddr>, Error> {
+    let failed = |error: io::Error| {
+        Error::io("look up", name.as_bytes(), error).with_kind(ErrorKind::Unreachable)
+    };
+    if let Ok(address) = host.parse() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let (tell, told) = sync_channel(1);
+    let host = host.to_owned();
+    let look_up = move || {
+        let found = (&*host, port).to_socket_addrs().map(|found| found.collect::<Vec<_>>());
+        // Whoever asked has given up.
+        drop(tell.send(found));
+    };
+    Builder::new().name("blit-lookup".to_owned()).spawn(look_up).map_err(failed)?;
+    let found = told.recv_timeout(left(deadline).map_err(failed)?);
+    let addresses = match found {
+        Ok(found) => found.map_err(failed)?,
+        Err(_) => {
+            let why = "the name was not found in time";
+            return Err(Error::because(ErrorKind::Unreachable, "look up", name.as_bytes(), why));
+        }
+    };
     if addresses.is_empty() {
         let why = "the name has no address";
         return Err(Error::because(ErrorKind::Unreachable, "look up", name.as_bytes(), why));
@@ -283,9 +309,16 @@ fn shake_failed(name: &str, error: &io::Error) -> Error {
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
             "it did not answer in time".to_owned()
         }
+        _ if speaks_no_tls(error) => return not_a_daemon(name),
         _ => error.to_string(),
     };
     Error::because(ErrorKind::Unreachable, "connect to", name.as_bytes(), why)
+}
+
+/// What came was no record at all; the alerts of a daemon are.
+fn speaks_no_tls(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::InvalidMessage(_)))
 }
 
 fn not_a_daemon(name: &str) -> Error {

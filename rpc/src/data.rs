@@ -10,7 +10,7 @@ use std::time::Duration;
 use blit_core::engine::Engine;
 use blit_core::event::{Event, Port};
 use blit_core::session::schedule::streams_wanted;
-use blit_core::stream::{Attachment, End, Plane, Slot, Stream};
+use blit_core::stream::{Attachment, End, Packing, Plane, Slot, Stream};
 use blit_core::summary::Notice;
 use blit_core::{Error, ErrorKind};
 
@@ -45,11 +45,11 @@ pub(crate) struct Lines<'a> {
 }
 
 impl Data {
-    pub(crate) fn new(closing: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(closing: Arc<AtomicBool>, packing: Packing) -> Self {
         let (tell, happenings) = channel();
         let told = tell.clone();
         // After the session nobody wants to know.
-        let streams = Streams::new(move |slot| drop(told.send(Happening::Ended(slot))));
+        let streams = Streams::new(packing, move |slot| drop(told.send(Happening::Ended(slot))));
         Self { streams, happenings: Mutex::new(Some(happenings)), tell, closing }
     }
 

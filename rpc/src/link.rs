@@ -3,10 +3,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use blit_core::event::{Event, Port};
+use blit_core::event::{Event, Mark, Port};
 use blit_core::frame::Frame;
 use blit_core::link::Link;
 use blit_core::summary::{Notice, Summary};
@@ -14,9 +14,10 @@ use blit_core::{Error, ErrorKind};
 use blit_schema::session_capnp::{change, frame, peer, session};
 use capnp::struct_list;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use crate::convert::{self, narrow, unreadable};
+use crate::convert::{self, narrow, protocol, unreadable};
 use crate::owners::{Mapped, Names, Told};
 use crate::shown::Shown;
 
@@ -181,6 +182,8 @@ pub(crate) struct Mailbox {
     over: Cell<bool>,
     /// What the destination said when all was done.
     finished: RefCell<Option<Summary>>,
+    /// What arrived and was not handled yet.
+    waiting: Arc<AtomicUsize>,
 }
 
 impl Mailbox {
@@ -196,6 +199,7 @@ impl Mailbox {
             closing,
             over: Cell::new(false),
             finished: RefCell::default(),
+            waiting: Arc::default(),
         }
     }
 
@@ -211,7 +215,7 @@ impl Mailbox {
         self
     }
 
-    /// Posts the frames of a message.
+    /// Posts the frames of a message. A session bounds what its peer may have on the way; a peer that sends more is cut off.
     ///
     /// # Errors
     /// `Protocol`, which the session is told too.
@@ -220,17 +224,40 @@ impl Mailbox {
         batch: capnp::Result<struct_list::Reader<'_, frame::Owned>>,
     ) -> Result<(), capnp::Error> {
         self.heard.set(Instant::now());
+        self.take_frames(batch?).map_err(|error| {
+            self.cut(error.clone());
+            capnp::Error::failed(error.to_string())
+        })
+    }
+
+    fn take_frames(&self, batch: struct_list::Reader<'_, frame::Owned>) -> Result<(), Error> {
+        self.check_batch(batch.len())?;
         let mut mapped = self.mapped.borrow_mut();
-        for frame in batch? {
-            match convert::frame::read(frame, &mut mapped) {
-                Ok(frame) => self.post(frame),
-                Err(error) => {
-                    self.cut(error.clone());
-                    return Err(capnp::Error::failed(error.to_string()));
-                }
-            }
+        let mut bytes = 0;
+        for frame in batch {
+            bytes += convert::frame::burden(frame)?;
+            self.post(convert::frame::read(frame, &mut mapped)?);
+        }
+        self.load(bytes, None);
+        Ok(())
+    }
+
+    /// Whether a message may be taken.
+    fn check_batch(&self, len: u32) -> Result<(), Error> {
+        if len as usize > BATCH_FRAMES_MAX {
+            return Err(protocol("the peer sent more in one message than it may"));
+        }
+        if self.waiting.load(Ordering::Relaxed) > WAITING_BYTES_MAX {
+            return Err(protocol("the peer sent more than there is room for"));
         }
         Ok(())
+    }
+
+    /// Counts what was just posted until it is handled, which `told` hears of.
+    fn load(&self, bytes: usize, told: Option<oneshot::Sender<()>>) {
+        self.waiting.fetch_add(bytes, Ordering::Relaxed);
+        let load = Load { bytes, waiting: Arc::clone(&self.waiting), _told: told };
+        self.port.post(Event::Mark(Mark::new(load)));
     }
 
     fn post(&self, mut frame: Frame) {
@@ -251,17 +278,23 @@ impl Mailbox {
         self.port.post(Event::Frame(frame));
     }
 
-    /// Passes on what the peer did.
+    /// Passes on what the peer did. The message is to be answered when what is given has heard that all was told.
     pub(crate) fn notices(
         &self,
         batch: capnp::Result<struct_list::Reader<'_, change::Owned>>,
-    ) -> Result<(), Error> {
+    ) -> Result<oneshot::Receiver<()>, Error> {
         self.heard.set(Instant::now());
-        for change in batch.map_err(unreadable)? {
+        let batch = batch.map_err(unreadable)?;
+        self.check_batch(batch.len())?;
+        let mut bytes = 0;
+        for change in batch {
             let change = convert::summary::read_change(change)?;
+            bytes += size_of::<Event>() + change.path.len();
             self.port.post(Event::Told(Notice::Change(change)));
         }
-        Ok(())
+        let (told, handled) = oneshot::channel();
+        self.load(bytes, Some(told));
+        Ok(handled)
     }
 
     /// The peer said how far it is.
@@ -328,9 +361,24 @@ impl Mailbox {
     }
 }
 
+/// What a message has brought, until it is handled.
+struct Load {
+    bytes: usize,
+    waiting: Arc<AtomicUsize>,
+    _told: Option<oneshot::Sender<()>>,
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 /// How often the peer is asked whether it is there.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
 /// A message is sent when it has about so many bytes: few enough that the next one is made while this one travels.
 const BATCH_BYTES: usize = 64 << 10;
 /// Frames of one message.
 const BATCH_FRAMES_MAX: usize = 1024;
+/// What may wait for the session: several times what an honest peer's window of entries comes to.
+const WAITING_BYTES_MAX: usize = 64 << 20;

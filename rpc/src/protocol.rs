@@ -5,5 +5,7 @@
 pub(crate) const VERSION_MIN: u16 = 1;
 /// The newest.
 pub(crate) const VERSION_MAX: u16 = 1;
-/// What this build can do: none of the capabilities that are defined so far (bit 0: RDMA, bit 1: compression).
-pub(crate) const CAPABILITIES: u64 = 0;
+/// Bodies of frames on data streams may be compressed.
+pub(crate) const COMPRESSION: u64 = 1 << 1;
+/// What this build can do.
+pub(crate) const CAPABILITIES: u64 = COMPRESSION;

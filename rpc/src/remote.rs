@@ -230,7 +230,7 @@ impl<'a> Joined<'a> {
         let (outbox, said) = unbounded_channel();
         let (tell, words) = channel();
         let closing = Arc::new(AtomicBool::new(false));
-        let data = Data::new(Arc::clone(&closing));
+        let data = Data::new(Arc::clone(&closing), client.packing(reach.access));
         let joint = Joint {
             port: drive.port(Seat(0)),
             outbox: said,
@@ -288,22 +288,30 @@ impl<'a> Joined<'a> {
                 scope.spawn(move || data.keep(&lines, patience));
             }
             let stalled = drive.run(observe).err();
+            if stalled.is_some() {
+                // Whoever asks the daemon for something need not wait for it any more.
+                asker.control.cancel();
+            }
             data.stop();
             stalled
         });
         let session = self.drive.session(Seat(0));
         let failed = stalled.is_some() || session.error().is_some();
-        let last = self.last_word(failed);
+        let last = self.last_word(failed, observe);
+        // What the daemon did last is told on its own way, which the last frame may have overtaken.
+        self.drive.hear_out(observe);
         let carried = self.data.carried();
         self.outcome(stalled, last, carried)
     }
 
-    /// Waits for what the daemon says at last. After a failure here not for long.
-    fn last_word(&self, failed: bool) -> Option<Word> {
+    /// Waits for what the daemon says at last. After a failure here not for long. What it still tells is passed on.
+    fn last_word(&mut self, failed: bool, observe: &mut dyn FnMut(Notice)) -> Option<Word> {
         let control = self.reach.asker.control;
         let begun = Instant::now();
         loop {
-            match self.words.recv_timeout(BEAT) {
+            let word = self.words.recv_timeout(BEAT);
+            while self.drive.step(observe) {}
+            match word {
                 Ok(word) => return Some(word),
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return None,
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}

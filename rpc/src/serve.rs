@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -141,7 +141,7 @@ pub(super) struct Shared {
 #[derive(Clone)]
 pub(super) struct Joinable {
     plane: Arc<Plane>,
-    engine: Arc<dyn Engine>,
+    engine: Weak<dyn Engine>,
     port: Port,
     end: End,
     streams: Arc<Streams>,
@@ -199,9 +199,12 @@ impl Server {
             Ok(Purpose::Control(seal)) => self.control((socket, seal), caller, deadline, guard),
             Ok(Purpose::Data(stream, slot, joinable)) => {
                 let Joinable { plane, engine, port, end, streams, .. } = joinable;
-                match streams.add(slot, stream) {
-                    Some(stream) => engine.attach(Attachment { plane, slot, stream, end, port }),
-                    None => self.refuse(&caller, "its stream is there already"),
+                match (engine.upgrade(), streams.add(slot, stream)) {
+                    (Some(engine), Some(stream)) => {
+                        engine.attach(Attachment { plane, slot, stream, end, port });
+                    }
+                    (None, _) => self.refuse(&caller, "its session has ended"),
+                    (_, None) => self.refuse(&caller, "its stream is there already"),
                 }
             }
             Err(why) => self.refuse(&caller, &why.to_string()),

@@ -3,7 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use capnp::message::ReaderOptions;
 use capnp_rpc::rpc_twoparty_capnp::Side;
@@ -29,9 +29,33 @@ pub(crate) struct Socket {
     socket: TcpStream,
     /// After the handshake.
     seal: Option<Box<Connection>>,
+    /// Nothing is read while nothing can be written: whoever does not take answers may not ask. Only one of the two
+    /// ends may do this, or both wait for each other.
+    waits_for_reader: bool,
+    /// What was written last found no room.
+    is_blocked: bool,
+    /// Whoever wants to read when there is room again.
+    reader: Option<Waker>,
 }
 
 impl Socket {
+    /// Reads nothing while nothing can be written.
+    pub(crate) fn strict(mut self) -> Self {
+        self.waits_for_reader = true;
+        self
+    }
+
+    /// Takes note of whether there was room for what is written.
+    fn wrote<T>(&mut self, done: Poll<T>) -> Poll<T> {
+        self.is_blocked = done.is_pending();
+        if !self.is_blocked
+            && let Some(reader) = self.reader.take()
+        {
+            reader.wake();
+        }
+        done
+    }
+
     /// Takes over a socket. Must be called where the executor runs.
     pub(crate) fn new(
         socket: std::net::TcpStream,
@@ -39,7 +63,8 @@ impl Socket {
     ) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
-        Ok(Self { socket: TcpStream::from_std(socket)?, seal })
+        let socket = TcpStream::from_std(socket)?;
+        Ok(Self { socket, seal, waits_for_reader: false, is_blocked: false, reader: None })
     }
 }
 
@@ -68,7 +93,11 @@ impl AsyncRead for Socket {
         context: &mut Context<'_>,
         into: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let Self { socket, seal } = &mut *self;
+        if self.waits_for_reader && self.is_blocked {
+            self.reader = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        let Self { socket, seal, .. } = &mut *self;
         let Some(seal) = seal else {
             return poll_ready(|| socket.try_read(into), || socket.poll_read_ready(context));
         };
@@ -98,9 +127,10 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         from: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let Self { socket, seal } = &mut *self;
+        let Self { socket, seal, .. } = &mut *self;
         if seal.is_none() {
-            return poll_ready(|| socket.try_write(from), || socket.poll_write_ready(context));
+            let done = poll_ready(|| socket.try_write(from), || socket.poll_write_ready(context));
+            return self.wrote(done);
         }
         // What was sealed before goes first, so that no more than one buffer waits here.
         ready!(self.as_mut().poll_flush(context))?;
@@ -113,14 +143,15 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { socket, seal: Some(seal) } = &mut *self else { return Poll::Ready(Ok(())) };
-        while seal.wants_write() {
-            ready!(poll_ready(
+        let Self { socket, seal: Some(seal), .. } = &mut *self else { return Poll::Ready(Ok(())) };
+        let mut done = Poll::Ready(Ok(0));
+        while seal.wants_write() && matches!(done, Poll::Ready(Ok(_))) {
+            done = poll_ready(
                 || seal.write_tls(&mut Ready(socket)),
                 || socket.poll_write_ready(context),
-            ))?;
+            );
         }
-        Poll::Ready(Ok(()))
+        self.wrote(done).map_ok(drop)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

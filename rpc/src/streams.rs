@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use blit_core::stream::{Closer, Slot, Stream};
+use blit_core::stream::{Closer, Packing, Slot, Stream};
 
 use crate::stream::Secure;
 
@@ -105,15 +105,18 @@ pub(crate) struct Streams {
     closers: Mutex<HashMap<Slot, Arc<Closer>>>,
     /// Told when a stream has ended here.
     ended: Box<dyn Fn(Slot) + Send + Sync>,
+    /// What both ends have agreed on.
+    packing: Packing,
     data: AtomicU64,
     control: AtomicU64,
 }
 
 impl Streams {
-    pub(crate) fn new(ended: impl Fn(Slot) + Send + Sync + 'static) -> Arc<Self> {
+    pub(crate) fn new(packing: Packing, ended: impl Fn(Slot) + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
             closers: Mutex::default(),
             ended: Box::new(ended),
+            packing,
             data: AtomicU64::new(0),
             control: AtomicU64::new(0),
         })
@@ -138,6 +141,14 @@ impl Streams {
     pub(crate) fn close(&self, slot: Slot) {
         let closer = self.lock().get(&slot).cloned();
         if let Some(closer) = closer {
+            closer();
+        }
+    }
+
+    /// Ends all of them: their session has ended.
+    pub(crate) fn close_all(&self) {
+        let closers: Vec<Arc<Closer>> = self.lock().values().cloned().collect();
+        for closer in closers {
             closer();
         }
     }
@@ -183,6 +194,10 @@ impl Stream for Counted {
 
     fn closer(&self) -> Closer {
         self.stream.closer()
+    }
+
+    fn packing(&self) -> Packing {
+        self.streams.packing
     }
 }
 

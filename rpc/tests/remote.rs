@@ -17,6 +17,7 @@ use blit_core::ErrorKind;
 use blit_core::endpoint::Endpoint;
 use blit_core::event::Control;
 use blit_core::spec::{Equality, TransferSpec, Verb};
+use blit_core::stream::Packing;
 use blit_core::summary::Notice;
 use blit_rpc::connect::{Access, Trust};
 use blit_rpc::identity::{Files, Identity};
@@ -478,6 +479,35 @@ fn encrypted_transfers_arrive_whole_and_a_new_key_is_told_once() {
     assert_eq!(notes, 1);
     for name in ["m/a", "b", "m/c", "d"] {
         same(&top.path().join("src"), &top.path().join(name));
+    }
+}
+
+#[test]
+fn compressed_contents_arrive_whole_and_fewer_bytes_travel() {
+    const CONTENT: &str = "what is said again and again is soon told; ";
+    let world = World::new();
+    let text = CONTENT.repeat((8 << 20) / CONTENT.len());
+    fs::create_dir(world.path("src")).expect("made");
+    fs::write(world.path("src/large"), &text).expect("written");
+    fs::write(world.path("src/small"), &text[..50_000]).expect("written");
+    for (packing, force_rpc_data, name, is_packed) in [
+        (Packing::Always, false, "always", true),
+        (Packing::Always, true, "carried", true),
+        // No network is between the two: nothing is gained.
+        (Packing::WherePays, false, "auto", false),
+        (Packing::Never, false, "never", false),
+    ] {
+        let there = world.daemon.at(&format!("/m/{name}/"));
+        for (from, to) in [(world.local("src/"), there.clone()), (there, world.local(name))] {
+            let mut asked = request(Verb::Copy, from, to);
+            asked.access = Some(Access { packing, force_rpc_data, ..access() });
+            let (outcome, notices) = transfer(&asked);
+            assert!(outcome.error.is_none(), "{:?} {notices:?}", outcome.error);
+            let carried = outcome.carried.data + outcome.carried.control;
+            assert_eq!(carried < 1 << 20, is_packed, "{name}: {carried} bytes");
+        }
+        same(&world.path("src"), &world.path(&format!("m/{name}")));
+        same(&world.path("src"), &world.path(name));
     }
 }
 

@@ -39,7 +39,7 @@ const AREAS: &[Area] = &[
         folder: "cli",
         name: "blit",
         may: &["blit-core", "blit-engine", "blit-rpc"],
-        tests_may: &["blit-fallback"],
+        tests_may: &["blit-fallback", "blitd"],
     },
     Area {
         folder: "daemon",

@@ -36,6 +36,10 @@ pub(crate) struct CarriageArgs {
     #[arg(long)]
     pub(crate) plaintext_data: bool,
 
+    /// Compress contents on their way: where a slow network makes that pay, always (with zstd), or never
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    pub(crate) compress: Compress,
+
     /// Send large files whole, also where the destination has parts of them
     #[arg(long)]
     pub(crate) no_delta: bool,
@@ -47,6 +51,18 @@ pub(crate) struct CarriageArgs {
     /// Connect again up to N times, after growing pauses, when the other machine cannot be reached or falls silent
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) retry: u32,
+}
+
+/// `--compress`.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub(crate) enum Compress {
+    /// Where the network is slow and the contents become clearly smaller; not within one machine
+    #[default]
+    Auto,
+    /// Whatever becomes smaller
+    Zstd,
+    /// Nothing
+    None,
 }
 
 /// Shows or forgets keys
@@ -75,7 +91,7 @@ pub(crate) enum KeyCommand {
 #[command(after_help = "\
 Examples:
     blit modules store
-    blit modules store:9032 --json | jq -r '.rows[].name'")]
+    blit modules store:9032 --json | jq -r '.rows[].path'")]
 pub(crate) struct ModulesArgs {
     /// The daemon
     #[arg(value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname)]

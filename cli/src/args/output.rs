@@ -1,5 +1,6 @@
 //! The options that say what is told, and the verbs that tell about blit itself.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ValueEnum, ValueHint};
@@ -58,6 +59,13 @@ pub(crate) struct CompletionsArgs {
     /// For which shell
     #[arg(value_enum)]
     pub(crate) shell: Shell,
+}
+
+/// Prints what a path at a daemon could become
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompleteArgs {
+    /// What was typed of it
+    pub(crate) path: OsString,
 }
 
 /// Writes the manual pages into a directory

@@ -1,6 +1,7 @@
 //! `blit completions`: generated from the definitions of the words.
 
 use clap::CommandFactory;
+use clap_complete::Shell;
 
 use crate::args::{Args, CompletionsArgs};
 use crate::report::Exit;
@@ -11,7 +12,11 @@ pub(crate) fn run(args: &CompletionsArgs) -> Exit {
     // Into memory first, since the generator panics where it cannot write.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Args::command(), "blit", &mut script);
-    ui::print(hidden_left_out(&String::from_utf8_lossy(&script)).as_bytes())
+    let mut script = hidden_left_out(&String::from_utf8_lossy(&script));
+    if args.shell == Shell::Bash {
+        script.push_str(REMOTE_IN_BASH);
+    }
+    ui::print(script.as_bytes())
 }
 
 /// The generators do not know that an option is hidden. One writes all options of a verb in one line, the others one a line.
@@ -40,3 +45,21 @@ fn hidden_left_out(script: &str) -> String {
     }
     kept
 }
+
+/// Paths at a daemon that is known already are completed by asking it. Readline takes a colon for the end of a word, so what
+/// stands before the last one is not repeated.
+const REMOTE_IN_BASH: &str = r#"
+_blit_or_remote() {
+    local word=${COMP_LINE:0:COMP_POINT} before= IFS=$'\n'
+    word=${word##*[[:space:]]}
+    if [[ $word == ?*:/* ]]; then
+        [[ $COMP_WORDBREAKS == *:* ]] && before=${word%"${word##*:}"}
+        COMPREPLY=($(blit complete -- "$word" 2>/dev/null))
+        COMPREPLY=("${COMPREPLY[@]#"$before"}")
+        compopt -o nospace 2>/dev/null
+        return 0
+    fi
+    _blit "$@"
+}
+complete -F _blit_or_remote -o bashdefault -o default blit
+"#;

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use blit_core::Error;
 use blit_core::ErrorKind;
 use blit_core::endpoint::{DEFAULT_PORT, Endpoint};
+use blit_core::stream::Packing;
 use blit_engine::{files, host};
 use blit_rpc::connect::{Access, Trust};
 use blit_rpc::identity::{self, Files, Identity};
 use blit_rpc::known::{self, KnownHosts};
 use blit_rpc::owners::Names;
 
-use crate::args::{CarriageArgs, NetworkArgs};
+use crate::args::{CarriageArgs, Compress, NetworkArgs};
 
 /// The calls to the system that keys need.
 pub(crate) const FILES: Files = Files {
@@ -56,6 +57,11 @@ pub(crate) fn access(network: &NetworkArgs, carriage: &CarriageArgs) -> Result<A
     Ok(Access {
         trust,
         plaintext_data: carriage.plaintext_data,
+        packing: match carriage.compress {
+            Compress::Auto => Packing::WherePays,
+            Compress::Zstd => Packing::Always,
+            Compress::None => Packing::Never,
+        },
         force_rpc_data: network.force_rpc_data,
         names,
     })

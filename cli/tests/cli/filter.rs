@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use crate::support::compare::read;
-use crate::support::on_every_engine;
+use crate::support::in_every_way;
 use crate::support::sandbox::{Capability, Run, Sandbox};
 use crate::support::schema::object;
 use crate::support::tree::file;
@@ -33,7 +33,7 @@ fn files(sandbox: &Sandbox) -> Vec<String> {
     tree.map(|(path, _)| String::from_utf8(path).expect("own names")).collect()
 }
 
-on_every_engine! {
+in_every_way! {
     fn the_order_between_all_kinds_of_rules_counts(sandbox) {
         make_work(sandbox);
         sandbox.make(&[file("rules", "# objects\n*.o\n")]);

@@ -25,6 +25,9 @@ fn help_is_as_it_was_reviewed() {
         ("rm", &["rm", "--help"]),
         ("completions", &["completions", "--help"]),
         ("man", &["man", "--help"]),
+        ("modules", &["modules", "--help"]),
+        ("key", &["key", "--help"]),
+        ("diagnostics", &["diagnostics", "dump", "--help"]),
     ] {
         let run = said(args).code(0);
         assert_eq!(run.stderr, "");

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use crate::support::compare::{assert_same_facts, read};
-use crate::support::on_every_engine;
 use crate::support::sandbox::{Sandbox, skip};
 use crate::support::schema::object;
 use crate::support::tree::{self, Node, dir, fifo, file, hard, link, socket, sparse};
+use crate::support::{in_every_way, on_every_engine};
 
 fn everything() -> Vec<Node> {
     vec![
@@ -44,7 +44,7 @@ fn inode(sandbox: &Sandbox, name: &str) -> u64 {
     sandbox.path(name).symlink_metadata().expect("there").ino()
 }
 
-on_every_engine! {
+in_every_way! {
     fn a_name_that_two_sources_supply_is_moved_once_and_the_other_stays(sandbox) {
         for second in ["b/x", "b/"] {
             for name in ["a", "b", "dst"] {
@@ -54,28 +54,6 @@ on_every_engine! {
             sandbox.blit(&["move", "a/x", second, "dst"]).code(1).says("already supplies this name");
             assert_eq!((sandbox.read("dst/x"), sandbox.read("b/x")), ("one".into(), "second".into()));
         }
-    }
-
-    fn what_stays_on_its_file_system_is_renamed(sandbox) {
-        sandbox.make(&everything());
-        sandbox.make(&[dir("dst")]);
-        let (before, ino) = (read(&sandbox.path("src")), inode(sandbox, "src"));
-        let run = sandbox.blit(&["move", "-v", "src", "dst"]).code(0);
-        assert!(run.stdout.contains("renamed   src\n"), "{run:?}");
-        let run = run.sums_up("renamed");
-        assert!(run.stdout.contains("moved 1 entry by renaming"), "{run:?}");
-        assert!(!sandbox.exists("src") && inode(sandbox, "dst/src") == ino);
-        assert_same_facts(&before, &read(&sandbox.path("dst/src")));
-    }
-
-    fn a_file_gets_another_name(sandbox) {
-        sandbox.make(&[file("a", "x"), file("old", "y")]);
-        let ino = inode(sandbox, "a");
-        let value = object(&sandbox.blit(&["move", "--json", "a", "b"]).code(0));
-        assert_eq!((&value["renamed"], &value["files"]), (&1.into(), &0.into()));
-        assert!(!sandbox.exists("a") && inode(sandbox, "b") == ino);
-        sandbox.blit(&["move", "b", "old"]).code(0);
-        assert_eq!((sandbox.exists("b"), sandbox.read("old")), (false, "x".into()));
     }
 
     fn what_exists_is_merged_and_the_rest_stays(sandbox) {
@@ -97,30 +75,6 @@ on_every_engine! {
         sandbox.blit(&["move", "src/", "dst"]).code(0).sums_up("moved 0 files");
         assert_eq!(fs::read_dir(sandbox.path("src")).expect("it was not named itself").count(), 0);
         assert_eq!((sandbox.read("dst/a"), sandbox.read("dst/d/b")), ("x".into(), "y".into()));
-    }
-
-    fn everything_arrives_on_another_file_system(sandbox) {
-        let Some(there) = elsewhere(sandbox) else { return skip("/dev/shm is no other file system") };
-        sandbox.make(&everything());
-        let before = read(&sandbox.path("src"));
-        let there = there.path().to_str().expect("text").to_owned();
-        let dry = sandbox.blit(&["move", "-n", "src", &there]).code(0);
-        assert_same_facts(&before, &read(&sandbox.path("src")));
-        let run = sandbox.blit(&["move", "-v", "src", &there]).code(0);
-        assert_eq!(dry.changes(), run.changes());
-        assert!(!sandbox.exists("src"), "{run:?}");
-        assert_same_facts(&before, &read(&PathBuf::from(there).join("src")));
-    }
-
-    fn everything_arrives_from_another_file_system(sandbox) {
-        let Some(there) = elsewhere(sandbox) else { return skip("/dev/shm is no other file system") };
-        tree::make(there.path(), &everything());
-        sandbox.make(&[dir("dst")]);
-        let before = read(&there.path().join("src"));
-        let from = there.path().join("src");
-        sandbox.blit(&["move", from.to_str().expect("text"), "dst"]).code(0);
-        assert!(!from.exists());
-        assert_same_facts(&before, &read(&sandbox.path("dst/src")));
     }
 
     fn a_failed_entry_stays_and_so_do_the_directories_above_it(sandbox) {
@@ -182,6 +136,61 @@ on_every_engine! {
         assert_eq!(dry.changes(), run.changes());
     }
 
+    fn what_leaves_the_source_is_told(sandbox) {
+        sandbox.make(&[file("src/a", "x"), file("src/b.tmp", "x")]);
+        let run = sandbox.blit(&["move", "--exclude", "*.tmp", "src/", "dst"]).code(0);
+        assert!(run.stdout.contains("moved 1 file") && run.stdout.contains("; 1 removed from the source"), "{run:?}");
+    }
+}
+
+// Nothing is renamed between two machines, and file systems are one machine's.
+on_every_engine! {
+    fn what_stays_on_its_file_system_is_renamed(sandbox) {
+        sandbox.make(&everything());
+        sandbox.make(&[dir("dst")]);
+        let (before, ino) = (read(&sandbox.path("src")), inode(sandbox, "src"));
+        let run = sandbox.blit(&["move", "-v", "src", "dst"]).code(0);
+        assert!(run.stdout.contains("renamed   src\n"), "{run:?}");
+        let run = run.sums_up("renamed");
+        assert!(run.stdout.contains("moved 1 entry by renaming"), "{run:?}");
+        assert!(!sandbox.exists("src") && inode(sandbox, "dst/src") == ino);
+        assert_same_facts(&before, &read(&sandbox.path("dst/src")));
+    }
+
+    fn a_file_gets_another_name(sandbox) {
+        sandbox.make(&[file("a", "x"), file("old", "y")]);
+        let ino = inode(sandbox, "a");
+        let value = object(&sandbox.blit(&["move", "--json", "a", "b"]).code(0));
+        assert_eq!((&value["renamed"], &value["files"]), (&1.into(), &0.into()));
+        assert!(!sandbox.exists("a") && inode(sandbox, "b") == ino);
+        sandbox.blit(&["move", "b", "old"]).code(0);
+        assert_eq!((sandbox.exists("b"), sandbox.read("old")), (false, "x".into()));
+    }
+
+    fn everything_arrives_on_another_file_system(sandbox) {
+        let Some(there) = elsewhere(sandbox) else { return skip("/dev/shm is no other file system") };
+        sandbox.make(&everything());
+        let before = read(&sandbox.path("src"));
+        let there = there.path().to_str().expect("text").to_owned();
+        let dry = sandbox.blit(&["move", "-n", "src", &there]).code(0);
+        assert_same_facts(&before, &read(&sandbox.path("src")));
+        let run = sandbox.blit(&["move", "-v", "src", &there]).code(0);
+        assert_eq!(dry.changes(), run.changes());
+        assert!(!sandbox.exists("src"), "{run:?}");
+        assert_same_facts(&before, &read(&PathBuf::from(there).join("src")));
+    }
+
+    fn everything_arrives_from_another_file_system(sandbox) {
+        let Some(there) = elsewhere(sandbox) else { return skip("/dev/shm is no other file system") };
+        tree::make(there.path(), &everything());
+        sandbox.make(&[dir("dst")]);
+        let before = read(&there.path().join("src"));
+        let from = there.path().join("src");
+        sandbox.blit(&["move", from.to_str().expect("text"), "dst"]).code(0);
+        assert!(!from.exists());
+        assert_same_facts(&before, &read(&sandbox.path("dst/src")));
+    }
+
     fn a_move_into_itself_is_refused(sandbox) {
         sandbox.make(&[file("src/a", "x"), dir("src/sub")]);
         for (from, to) in [("src", "src/sub"), ("src/", "src/sub"), ("src/a", "src"), ("src", ".")] {
@@ -213,11 +222,5 @@ on_every_engine! {
         for args in [["move", "e", "new"], ["move", "single", "renamed"]] {
             assert!(!sandbox.blit(&args).code(0).stderr.contains("note:"));
         }
-    }
-
-    fn what_leaves_the_source_is_told(sandbox) {
-        sandbox.make(&[file("src/a", "x"), file("src/b.tmp", "x")]);
-        let run = sandbox.blit(&["move", "--exclude", "*.tmp", "src/", "dst"]).code(0);
-        assert!(run.stdout.contains("moved 1 file") && run.stdout.contains("; 1 removed from the source"), "{run:?}");
     }
 }

@@ -46,7 +46,7 @@ on_every_engine! {
             (&["--yes", "f", ""], "empty"),
             (&["f"], "--yes"),
             (&["-r", "d"], "--yes"),
-            (&["--yes", "f", "host:/module/x"], "local paths only"),
+            (&["--yes", "f", "host:/module/x"], "local and remote entries are removed by runs of their own"),
         ] {
             let run = sandbox.blit(&[&["rm"], args].concat()).code(2);
             assert!(run.stderr.contains(why), "{args:?}: {run:?}");

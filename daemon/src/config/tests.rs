@@ -29,7 +29,7 @@ fn an_empty_file_has_the_defaults() {
 #[test]
 fn everything_that_can_be_said_is_understood() {
     let text = with_module(
-        "comment = \"c\"\nread_only = false\nallow = [\"blit1abc\", \"blit1DEF2\"]\nhosts = [\"10.0.0.0/8\", \"::1\"]\n\
+        "comment = \"c\"\nread_only = false\nallow = [\"blit1sennq8amfr4xh2yrrlnm2zxlf3u4ntsxmtgx42fpz5qupscql9ms2v6nfl\"]\nhosts = [\"10.0.0.0/8\", \"::1\"]\n\
          uid = 1234\ngid = 12\nnumeric_ids = true\nmax_sessions = 3",
     );
     let head = "listen = [\"[::1]:0\", \"192.0.2.1\"]\nmotd = \"hello\"\nkey_file = \"/k\"\n\
@@ -46,7 +46,7 @@ fn everything_that_can_be_said_is_understood() {
     assert_eq!(config.metrics.expect("there").port(), 0);
     let module = config.module("data").expect("there");
     assert!(!module.read_only && module.numeric_ids);
-    assert_eq!(module.allow.as_ref().expect("there").len(), 2);
+    assert_eq!(module.allow.as_ref().expect("there").len(), 1);
     assert_eq!(module.owner.map(|owner| (owner.uid, owner.gid)), Some((1234, 12)));
     assert!(module.admits_host("10.9.9.9".parse().expect("an address")));
     assert!(!module.admits_host("192.0.2.1".parse().expect("an address")));
@@ -173,7 +173,7 @@ fn without_keys_a_module_serves_this_machine_and_others_only_if_told_to() {
 #[test]
 fn what_is_allowed_is_said_in_words() {
     let text = with_module(
-        "read_only = false\nallow = [\"blit1a\"]\nhosts = \"10.0.0.0/8\"\nuid = 7\ngid = 8",
+        "read_only = false\nallow = [\"blit1sennq8amfr4xh2yrrlnm2zxlf3u4ntsxmtgx42fpz5qupscql9ms2v6nfl\"]\nhosts = \"10.0.0.0/8\"\nuid = 7\ngid = 8",
     );
     let words = words::describe(&Config::parse(&text).expect("valid"));
     for part in [

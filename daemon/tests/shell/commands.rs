@@ -79,14 +79,6 @@ fn a_root_for_other_machines_must_be_meant() {
 }
 
 #[test]
-fn this_build_does_not_pretend_to_serve() {
-    let (code, words, errors) = blitd(&["--root", "/tmp", "--listen", "127.0.0.1:0"]);
-    assert_eq!((code, words.as_str()), (2, ""), "{errors}");
-    assert!(errors.contains("serves nothing yet"), "{errors}");
-    assert_eq!(blitd(&["key", "show"]).0, 2);
-}
-
-#[test]
 fn the_key_is_shown() {
     let (code, words, _) = answer(rig::command(&["key", "show"]).output());
     assert_eq!(code, 0);

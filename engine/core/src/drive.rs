@@ -129,6 +129,15 @@ impl<'a> Drive<'a> {
         Ok(())
     }
 
+    /// Tells what a peer has said after its last frame. To be called when it has said that this was all.
+    pub fn hear_out(&mut self, observe: &mut dyn FnMut(Notice)) {
+        while let Ok((_, event)) = self.inbox.try_recv() {
+            if let Event::Told(notice) = event {
+                observe(notice);
+            }
+        }
+    }
+
     fn has_failed(&self) -> bool {
         self.seats.iter().any(|seated| seated.session.error().is_some())
     }
@@ -150,10 +159,14 @@ impl<'a> Drive<'a> {
     }
 
     fn hand_over(&mut self, seat: Seat, event: Event, observe: &mut dyn FnMut(Notice)) {
-        if let Event::Told(notice) = event {
-            observe(notice);
-        } else if let Some(seated) = self.seats.get_mut(seat.0) {
-            seated.session.handle(event, &mut seated.actions);
+        match event {
+            Event::Told(notice) => observe(notice),
+            Event::Mark(mark) => drop(mark),
+            event => {
+                if let Some(seated) = self.seats.get_mut(seat.0) {
+                    seated.session.handle(event, &mut seated.actions);
+                }
+            }
         }
     }
 

@@ -65,7 +65,7 @@ impl Endpoint {
         }
         if host.starts_with(b"[") || !exists(text) {
             let why = format!(
-                "a remote path is host:/module/path or host:port:/module/path; a local file of this name is ./{}",
+                "a remote path is host:/module/path or host:port:/module/path (`blit modules HOST` lists the modules); a local file of this name is ./{}",
                 crate::path::Escaped(bytes)
             );
             return Err(Error::because(ErrorKind::Usage, "read the path", bytes, why));
@@ -108,6 +108,12 @@ fn remote(text: &[u8], host: &[u8], port: Option<u16>, below: &[u8]) -> Result<R
     let host = host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]")).unwrap_or(host);
     let host =
         std::str::from_utf8(host).map_err(|_| usage(text, "a host name is text"))?.to_owned();
+    if host.contains('@') {
+        return Err(usage(
+            text,
+            "a host has no user before it: daemons know you by your key, see `blit key show`",
+        ));
+    }
     if host.is_empty() {
         return Err(usage(text, "there is no host between the brackets: [ADDRESS]:/module/path"));
     }
@@ -184,9 +190,16 @@ mod tests {
 
     #[test]
     fn forms_that_would_be_misread_are_refused_with_the_valid_ones() {
-        for text in
-            ["host:path", "host:/module", "host:/m/../x", "host:99:x", "[]:/m/x", "", "[::1]"]
-        {
+        for text in [
+            "host:path",
+            "host:/module",
+            "host:/m/../x",
+            "me@host:/m/x",
+            "host:99:x",
+            "[]:/m/x",
+            "",
+            "[::1]",
+        ] {
             if text == "[::1]" {
                 continue;
             }

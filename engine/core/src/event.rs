@@ -1,6 +1,8 @@
 //! What happens to a session, and the way it is told.
 //! It must not know who sends: an engine's worker, a link, or the loop itself.
 
+use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
@@ -27,6 +29,26 @@ pub enum Event {
     Told(Notice),
     /// The peer moves, although it says nothing.
     Alive,
+    /// The loop drops it when all that was posted before was handled, which tells whoever waits for that. No session sees it.
+    Mark(Mark),
+}
+
+/// Something whose end somebody waits for.
+pub struct Mark {
+    _held: Box<dyn Any + Send>,
+}
+
+impl Mark {
+    /// Dropped with the mark, `held` tells its maker that it was the mark's turn, or that the loop has ended.
+    pub fn new(held: impl Any + Send) -> Self {
+        Self { _held: Box::new(held) }
+    }
+}
+
+impl fmt::Debug for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Mark")
+    }
 }
 
 /// Which session of a loop an event is for.

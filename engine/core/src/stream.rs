@@ -27,6 +27,23 @@ pub trait Stream: Send {
 
     /// Ends the stream from another thread: whoever waits in it gets an error.
     fn closer(&self) -> Closer;
+
+    /// Whether bodies of frames are compressed, as both ends have agreed.
+    fn packing(&self) -> Packing {
+        Packing::Never
+    }
+}
+
+/// Whether bodies of frames are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Packing {
+    /// None is, and none is taken.
+    #[default]
+    Never,
+    /// Where the stream is slow and the content becomes clearly smaller.
+    WherePays,
+    /// Where the content becomes smaller.
+    Always,
 }
 
 /// Ends a stream.

@@ -1,6 +1,7 @@
 //! The executors of the io_uring engine and their threads.
 //! It must not know what is executed.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Builder, JoinHandle};
@@ -134,7 +135,11 @@ impl Shared {
         if !self.queue.board(worker) {
             return;
         }
-        let made = || self.roll().made += 1;
+        let is_made = Cell::new(false);
+        let made = || {
+            is_made.set(true);
+            self.roll().made += 1;
+        };
         let served = catch_unwind(AssertUnwindSafe(|| {
             executor::run(made, self.queue.serve(worker, Until::Closed))
         }));
@@ -142,7 +147,8 @@ impl Shared {
             Ok(Ok(())) => return,
             Ok(Err(refusal)) => refusal,
             Err(panic) => {
-                self.roll().made -= 1;
+                // It may have broken before it was made.
+                self.roll().made -= usize::from(is_made.get());
                 Refusal { step: "executor", why: panic_text(panic.as_ref()).to_owned() }
             }
         };

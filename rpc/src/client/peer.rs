@@ -58,7 +58,11 @@ impl peer::Server for PeerEnd {
             let told = self.mailbox.notices(params.get_batch());
             told.map_err(|error| capnp::Error::failed(error.to_string()))
         });
-        ready(told)
+        async move {
+            // The session may have ended instead, which is an answer too.
+            told?.await.unwrap_or_default();
+            Ok(())
+        }
     }
 
     fn lost(

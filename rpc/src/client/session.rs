@@ -13,7 +13,7 @@ use blit_core::entry::FileId;
 use blit_core::event::{Control, Port};
 use blit_core::path::{Name, RelPath};
 use blit_core::spec::TransferSpec;
-use blit_core::stream::Slot;
+use blit_core::stream::{Packing, Slot};
 use blit_core::summary::Summary;
 use blit_schema::session_capnp as schema;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -106,8 +106,11 @@ impl Client {
     ) -> Result<Opened, Error> {
         let module = remote.module.clone().unwrap_or_default();
         let (spec, names) = (spec.clone(), access.names);
-        let manner =
-            Manner { plaintext_data: access.plaintext_data, numeric_ids: names.is_numeric };
+        let manner = Manner {
+            plaintext_data: access.plaintext_data,
+            numeric_ids: names.is_numeric,
+            packing: self.packing(access),
+        };
         self.ask(("open session at", OPEN_TIMEOUT), control, move |conn| async move {
             let module = conn.module(&module).await?;
             let Joint { port, outbox, words, streams, closing, shown, lone, silence } = joint;
@@ -212,6 +215,7 @@ async fn attend(
 struct Manner {
     plaintext_data: bool,
     numeric_ids: bool,
+    packing: Packing,
 }
 
 /// What every request that opens a session has.
@@ -291,16 +295,17 @@ impl Ask<'_> {
         let answer = answer.get().map_err(unreadable)?;
         convert::read_error(answer.get_error().map_err(unreadable)?)?;
         let mut opened = Opened::default();
-        for found in answer.get_found().map_err(unreadable)? {
+        let found = answer.get_found().map_err(unreadable)?;
+        if found.len() as usize != paths.len() {
+            return Err(protocol("the daemon answered for other sources than were asked for"));
+        }
+        for found in found {
             let id = found.get_id().map_err(unreadable)?;
             opened.found.push(Found {
                 exists: found.get_exists(),
                 is_dir: found.get_is_dir(),
                 id: FileId { dev: id.get_dev(), ino: id.get_ino() },
             });
-        }
-        if opened.found.len() != paths.len() {
-            return Err(protocol("the daemon answered for other sources than were asked for"));
         }
         Ok((answer.get_session().map_err(unreadable)?, opened))
     }
@@ -328,6 +333,7 @@ impl Ask<'_> {
         convert::spec::write(self.spec, to.reborrow());
         to.set_numeric_ids(self.manner.numeric_ids);
         to.set_plaintext_data(self.manner.plaintext_data);
+        convert::spec::write_packing(self.manner.packing, to);
     }
 }
 

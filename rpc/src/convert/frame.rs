@@ -2,6 +2,8 @@
 //! It must not know which role may say what.
 
 use blit_core::codec::{Decoder, Encoder, Malformed};
+use blit_core::entry::Entry;
+use blit_core::event::Event;
 use blit_core::frame::{DirId, Frame, Listing, Need, PageNumber, Settled, Want};
 use blit_core::path::Name;
 use blit_core::session::schedule::{PAGE_ENTRIES_MAX, RANGE_BYTES};
@@ -110,6 +112,37 @@ pub(crate) fn weight(frame: &Frame) -> usize {
         | Frame::Finished(_)
         | Frame::Failed(_) => FRAME_BYTES,
     }
+}
+
+/// About how much memory a frame takes that is read from here.
+pub(crate) fn burden(from: schema::frame::Reader<'_>) -> Result<usize, Error> {
+    use schema::frame::Which;
+    let more = match from.which().map_err(unreadable)? {
+        Which::Listing(from) => {
+            let bytes = from.and_then(|from| from.get_entries()).map_err(unreadable)?.len();
+            // An entry takes a few bytes at least on its way.
+            bytes + (bytes / ENTRY_BYTES_MIN).min(PAGE_ENTRIES_MAX) * size_of::<Entry>()
+        }
+        Which::Unreadable(bytes) | Which::Failed(bytes) => bytes.map_err(unreadable)?.len(),
+        Which::Settled(from) => {
+            let kept = from.and_then(|from| from.get_kept()).map_err(unreadable)?;
+            usize_of(kept.len()) * size_of::<usize>()
+        }
+        Which::Need(from) => {
+            let from = from.map_err(unreadable)?;
+            let picks = from.get_want().and_then(|want| want.get_picks()).map_err(unreadable)?;
+            usize_of(picks.len()) * size_of::<usize>() + from.get_known().map_err(unreadable)?.len()
+        }
+        Which::Digest(from) => {
+            let picks = from.and_then(|from| from.get_picks()).map_err(unreadable)?;
+            usize_of(picks.len()) * size_of::<usize>()
+        }
+        Which::Digests(from) => {
+            2 * from.and_then(|from| from.get_digests()).map_err(unreadable)?.len()
+        }
+        Which::Scanned(()) | Which::Closed(_) | Which::Sent(_) | Which::Finished(_) => 0,
+    };
+    Ok(size_of::<Event>() + more)
 }
 
 fn write_listing(listing: &Listing, told: &mut Told, mut to: schema::listing::Builder<'_>) {
@@ -294,5 +327,7 @@ fn usize_of(number: u32) -> usize {
 const DIGEST_BYTES: usize = 16;
 /// What any frame takes, about.
 const FRAME_BYTES: usize = 64;
+/// What an entry takes at least on its way.
+const ENTRY_BYTES_MIN: usize = 5;
 /// What an entry takes, about.
 const ENTRY_BYTES: usize = 48;

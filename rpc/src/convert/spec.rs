@@ -6,6 +6,7 @@ use blit_core::Error;
 use blit_core::entry::{FileId, Kind, Meta, Time};
 use blit_core::filter::{Filter, FilterBuilder, Part, Separator};
 use blit_core::spec::{Deletion, Equality, Preserve, Reflink, Selection, TransferSpec, Verb};
+use blit_core::stream::Packing;
 use blit_core::task::SpaceFacts;
 use blit_schema::session_capnp as schema;
 
@@ -111,6 +112,22 @@ pub(crate) fn read(from: schema::spec::Reader<'_>) -> Result<TransferSpec, Error
         in_place: false,
         backup: None,
         reference: None,
+    })
+}
+
+pub(crate) fn write_packing(packing: Packing, mut to: schema::spec::Builder<'_>) {
+    to.set_packing(match packing {
+        Packing::Never => schema::Packing::Never,
+        Packing::WherePays => schema::Packing::WherePays,
+        Packing::Always => schema::Packing::Always,
+    });
+}
+
+pub(crate) fn read_packing(from: schema::spec::Reader<'_>) -> Result<Packing, Error> {
+    Ok(match from.get_packing().map_err(unreadable)? {
+        schema::Packing::Never => Packing::Never,
+        schema::Packing::WherePays => Packing::WherePays,
+        schema::Packing::Always => Packing::Always,
     })
 }
 

@@ -8,6 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use blit_core::path::RelPath;
+use blit_core::spec::Verb;
+use blit_core::stream::Packing;
+use blit_core::task::SpaceFacts;
 use blit_core::{Error, ErrorKind};
 use blit_schema::control_capnp::{daemon, hello, module};
 use blit_schema::session_capnp as schema;
@@ -22,7 +25,7 @@ use super::order::Order;
 use super::session::{self, Opening};
 use super::{Caller, Happening, ModuleInfo, Shared, refused};
 use crate::convert::{self, narrow, unreadable};
-use crate::protocol::{CAPABILITIES, VERSION_MAX, VERSION_MIN};
+use crate::protocol::{CAPABILITIES, COMPRESSION, VERSION_MAX, VERSION_MIN};
 use crate::socket::{Socket, network};
 use crate::tls;
 
@@ -41,9 +44,13 @@ pub(super) fn begin(
         caller,
         binding,
         greeted: Cell::new(false),
+        capabilities: Cell::new(0),
         sessions: Cell::new(0),
         used: Cell::new(Instant::now()),
+        asking: Cell::new(false),
+        gone: Cell::new(false),
     });
+    let socket = socket.strict();
     let bootstrap: hello::Client = capnp_rpc::new_client(Greeter(Rc::clone(&guest)));
     let system = RpcSystem::new(Box::new(network(socket, Side::Server)), Some(bootstrap.client));
     let disconnector = RefCell::new(Some(system.get_disconnector()));
@@ -67,10 +74,16 @@ pub(super) struct Guest {
     pub(super) caller: Caller,
     pub(super) binding: Option<[u8; 32]>,
     greeted: Cell<bool>,
+    /// What the client can do.
+    capabilities: Cell<u64>,
     /// Sessions that are open.
     pub(super) sessions: Cell<usize>,
     /// When the client asked for something last.
     used: Cell<Instant>,
+    /// It waits for an answer that takes a thread.
+    asking: Cell<bool>,
+    /// It has said nothing for too long.
+    gone: Cell<bool>,
 }
 
 impl Guest {
@@ -81,10 +94,15 @@ impl Guest {
             let is_late = !self.greeted.get() && Instant::now() >= deadline;
             let idle = self.sessions.get() == 0;
             let is_idle = idle && self.used.get().elapsed() >= IDLE_TIMEOUT;
-            if is_late || is_idle || (idle && self.shared.is_draining()) {
+            if is_late || is_idle || self.gone.get() || (idle && self.shared.is_draining()) {
                 return;
             }
         }
+    }
+
+    /// Ends the connection, which is of no use any more.
+    pub(super) fn give_up(&self) {
+        self.gone.set(true);
     }
 
     pub(super) fn touch(&self) {
@@ -121,8 +139,10 @@ impl Greeter {
             return Ok(());
         }
         guest.greeted.set(true);
+        guest.capabilities.set(greeting.get_capabilities());
         guest.touch();
-        let name = greeting.get_name()?.to_string()?;
+        let name = greeting.get_name()?.to_str()?;
+        let name: String = name.chars().take(NAME_CHARS_MAX).collect();
         guest.shared.host.note(&Happening::Greeted(&guest.caller, &name));
         let mut welcome = results.get().init_welcome();
         welcome.set_version(max.min(VERSION_MAX));
@@ -154,11 +174,12 @@ impl Desk {
         let name = name.map_err(unreadable)?;
         let found = guest.shared.host.module(&name, &guest.caller);
         let info = found.ok_or_else(|| {
-            refused(
-                "open module",
-                name.as_bytes(),
-                "there is no such module, or it is not for this key",
-            )
+            let why = if name.is_empty() {
+                "the path names no module, and there is no default root or it is not for this key"
+            } else {
+                "there is no such module, or it is not for this key"
+            };
+            refused("open module", name.as_bytes(), why)
         })?;
         Ok(capnp_rpc::new_client(Room { guest: Rc::clone(guest), info }))
     }
@@ -234,7 +255,11 @@ impl Room {
     ) -> Result<Opening, Error> {
         self.guest.touch();
         let (order, spec) = (order?, spec.map_err(unreadable)?);
-        let transfer = convert::spec::read(spec)?;
+        let mut transfer = convert::spec::read(spec)?;
+        if matches!(order, Order::Look(_)) {
+            // Who only looks is told nothing that he could answer for, and nothing leaves the source.
+            transfer.verb = Verb::Copy;
+        }
         if self.info.read_only && order.writes(&transfer) {
             let name = self.info.name.as_bytes();
             return Err(refused("change module", name, "it is read-only"));
@@ -246,15 +271,34 @@ impl Room {
             let why = "this connection has a session already";
             return Err(Error::because(ErrorKind::Exhausted, "open session", b"", why));
         }
+        let packing = match self.guest.capabilities.get() & COMPRESSION {
+            0 => Packing::Never,
+            _ => convert::spec::read_packing(spec)?,
+        };
         Ok(Opening {
             guest: Rc::clone(&self.guest),
             module: self.info.name.clone(),
             order,
             numeric_ids: spec.get_numeric_ids(),
             plaintext_data: spec.get_plaintext_data(),
+            packing,
             spec: transfer,
             peer: peer.map_err(unreadable)?,
         })
+    }
+}
+
+impl Room {
+    /// The room at a path; one question at a time, each of which takes a thread.
+    async fn space_at(&self, path: RelPath) -> Result<SpaceFacts, Error> {
+        let asking = &self.guest.asking;
+        if asking.replace(true) {
+            let why = "this connection waits for another answer of this kind";
+            return Err(Error::because(ErrorKind::Exhausted, "examine", path.as_bytes(), why));
+        }
+        let facts = session::space(&self.guest, &self.info.name, path).await;
+        asking.set(false);
+        facts
     }
 }
 
@@ -263,6 +307,14 @@ fn path(bytes: capnp::Result<&[u8]>) -> Result<RelPath, Error> {
     RelPath::new(bytes).map_err(|_| {
         refused("open", bytes, "a path stays below its module: no .. and no empty names in it")
     })
+}
+
+/// Whether so many paths are few enough for one order. A list of nothing takes no room in a message.
+fn check_count(count: u32) -> Result<(), Error> {
+    if count <= PATHS_MAX {
+        return Ok(());
+    }
+    Err(refused("open", b"", &format!("an order has at most {PATHS_MAX} paths")))
 }
 
 fn source(from: schema::source_path::Reader<'_>) -> Result<(RelPath, bool), Error> {
@@ -295,6 +347,7 @@ impl module::Server for Room {
     ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
         let opening = params.get().map(|params| {
             let order = params.get_sources().map_err(unreadable).and_then(|list| {
+                check_count(list.len())?;
                 list.iter().map(source).collect::<Result<Vec<_>, Error>>().map(Order::Pull)
             });
             self.opening(order, params.get_spec(), params.get_peer())
@@ -363,6 +416,7 @@ impl module::Server for Room {
     ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
         let opening = params.get().map(|params| {
             let order = params.get_paths().map_err(unreadable).and_then(|list| {
+                check_count(list.len())?;
                 list.iter().map(path).collect::<Result<Vec<_>, Error>>().map(Order::Remove)
             });
             self.opening(order, params.get_spec(), params.get_peer())
@@ -385,7 +439,7 @@ impl module::Server for Room {
         let path = params.get().map(|params| path(params.get_path()));
         async move {
             let facts = match path? {
-                Ok(path) => session::space(&self.guest, &self.info.name, path).await,
+                Ok(path) => self.space_at(path).await,
                 Err(error) => Err(error),
             };
             match facts {
@@ -406,5 +460,9 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 /// A connection without a session that asks for nothing is closed after so long.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Characters of what a client calls itself that are kept.
+const NAME_CHARS_MAX: usize = 64;
+/// Paths of one order.
+const PATHS_MAX: u32 = 64 << 10;
 /// Sessions of one connection at a time.
 const SESSIONS_MAX: usize = 1;

@@ -12,14 +12,14 @@ use std::thread::Builder;
 
 use blit_core::path::{Name, RelPath};
 use blit_core::spec::TransferSpec;
-use blit_core::stream::{Attachment, Slot};
+use blit_core::stream::{Attachment, Packing, Slot};
 use blit_core::summary::Change;
 use blit_core::task::SpaceFacts;
 use blit_core::{Error, ErrorKind};
 use blit_schema::session_capnp as schema;
 use blit_schema::session_capnp::session;
 use capnp::capability::Rc;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, channel, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 
@@ -42,6 +42,7 @@ pub(super) struct Opening {
     pub(super) spec: TransferSpec,
     pub(super) numeric_ids: bool,
     pub(super) plaintext_data: bool,
+    pub(super) packing: Packing,
     pub(super) peer: schema::peer::Client,
 }
 
@@ -70,10 +71,11 @@ impl Drop for Place {
 
 /// Starts the thread of a session and waits until it knows what its order means.
 pub(super) async fn open(opening: Opening) -> Result<Opened, Error> {
-    let Opening { guest, module, order, spec, numeric_ids, plaintext_data, peer } = opening;
+    let Opening { guest, module, order, spec, numeric_ids, plaintext_data, packing, peer } =
+        opening;
     let place = Place::take(&guest);
     let (outbox, frames) = unbounded_channel();
-    let (notices, changes) = unbounded_channel();
+    let (notices, changes) = channel(CHANGES_WAITING_MAX);
     let (begin, begun) = sync_channel(1);
     let (ready, answer) = oneshot::channel();
     let closing = Arc::new(AtomicBool::new(false));
@@ -103,11 +105,10 @@ pub(super) async fn open(opening: Opening) -> Result<Opened, Error> {
         false => guest.shared.settings.names,
     };
     let who = format!("the client {}", guest.caller.peer);
-    let mailbox = Mailbox::new(port.clone(), who, names, closing).alone(lone);
-    let mailbox = Local::new(mailbox);
+    let mailbox = Local::new(Mailbox::new(port.clone(), who, names, closing).alone(lone));
     let (lost, losses) = unbounded_channel();
     // After the session nobody wants to know.
-    let streams = Streams::new(move |slot| lost.send(slot).unwrap_or_default());
+    let streams = Streams::new(packing, move |slot| lost.send(slot).unwrap_or_default());
     let id = guest.shared.next_session.fetch_add(1, Ordering::Relaxed);
     let entry = data.map(|end| Joinable {
         plane,
@@ -118,10 +119,8 @@ pub(super) async fn open(opening: Opening) -> Result<Opened, Error> {
         key: guest.caller.key,
         plaintext: plaintext_data || !guest.caller.is_sealed,
     });
-    if let Some(entry) = &entry {
-        guest.shared.sessions().insert(id, entry.clone());
-    }
-    let registered = Registered { shared: Arc::clone(&guest.shared), id };
+    let registered = Registered::add(&guest, id, entry);
+    let entry = Local::clone(&registered.entry);
     let far = Far::Client(peer.clone());
     let attending = Attending {
         far: far.clone(),
@@ -145,11 +144,28 @@ pub(super) async fn open(opening: Opening) -> Result<Opened, Error> {
 struct Registered {
     shared: Arc<Shared>,
     id: u64,
+    /// What the session's capability has of it: a client that keeps that does not keep the engine.
+    entry: Local<RefCell<Option<Joinable>>>,
+}
+
+impl Registered {
+    fn add(guest: &Guest, id: u64, entry: Option<Joinable>) -> Self {
+        if let Some(entry) = &entry {
+            guest.shared.sessions().insert(id, entry.clone());
+        }
+        let shared = Arc::clone(&guest.shared);
+        Self { shared, id, entry: Local::new(RefCell::new(entry)) }
+    }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        drop(self.shared.sessions().remove(&self.id));
+        let joinable = self.shared.sessions().remove(&self.id);
+        drop(self.entry.take());
+        // Whoever sends or receives there would wait for a peer that has nothing more to say.
+        if let Some(joinable) = joinable {
+            joinable.streams.close_all();
+        }
         self.shared.mint.revoke(self.id);
     }
 }
@@ -171,29 +187,45 @@ impl Attending {
     async fn attend(
         self,
         said: UnboundedReceiver<Said<Ended>>,
-        changes: UnboundedReceiver<Change>,
+        changes: Receiver<Change>,
         losses: UnboundedReceiver<Slot>,
     ) {
         let (far, mailbox) = (self.far.clone(), Local::clone(&self.mailbox));
         let silence = self.silence;
+        let guest = Rc::clone(&self.guest);
         let watching = spawn_local(async move {
             let error = watch(far, &mailbox, silence).await;
             mailbox.cut(error);
+            // Whoever says nothing for so long takes no answer either.
+            guest.give_up();
         });
         let losing = spawn_local(tell_losses(self.far.clone(), losses));
-        let telling = spawn_local(tell_changes(self.peer.clone(), changes));
+        let telling = spawn_local(tell_changes(self.peer.clone(), changes, silence));
         let ended = pump(said, self.far.clone(), self.names).await;
-        if let Ok(Some(ended)) = ended {
-            let (caller, carried) = (&self.guest.caller, self.streams.carried());
-            let happening = Happening::Ended(caller, &self.module, carried, ended.error.as_ref());
-            self.guest.shared.host.note(&happening);
-            // What was done goes before the end; to a client that is gone, all of this fails at once.
-            drop(telling.await);
-            self.tell_end(&ended).await;
-            drop(ended.known);
+        match ended {
+            Ok(Some(ended)) => {
+                self.note_end(ended.error.as_ref());
+                // What was done goes before the end; to a client that is gone, all of this fails at once.
+                drop(telling.await);
+                self.tell_end(&ended).await;
+                drop(ended.known);
+            }
+            Err(error) => {
+                let error = self.mailbox.broken(&error);
+                self.note_end(Some(&error));
+                self.mailbox.cut(error);
+            }
+            // It never began.
+            Ok(None) => self.note_end(None),
         }
         watching.abort();
         losing.abort();
+    }
+
+    fn note_end(&self, error: Option<&Error>) {
+        let (caller, carried) = (&self.guest.caller, self.streams.carried());
+        let happening = Happening::Ended(caller, &self.module, carried, error);
+        self.guest.shared.host.note(&happening);
     }
 
     async fn tell_end(&self, ended: &Ended) {
@@ -219,7 +251,12 @@ async fn tell_losses(far: Far, mut losses: UnboundedReceiver<Slot>) {
     }
 }
 
-async fn tell_changes(peer: schema::peer::Client, mut changes: UnboundedReceiver<Change>) {
+/// Ends when the client takes nothing for so long as `patience`: then what is done is not told any more.
+async fn tell_changes(
+    peer: schema::peer::Client,
+    mut changes: Receiver<Change>,
+    patience: std::time::Duration,
+) {
     while let Some(first) = changes.recv().await {
         let mut batch = vec![first];
         while batch.len() < CHANGES_MAX
@@ -232,7 +269,7 @@ async fn tell_changes(peer: schema::peer::Client, mut changes: UnboundedReceiver
         for (index, change) in (0..).zip(&batch) {
             convert::summary::write_change(change, list.reborrow().get(index));
         }
-        if request.send().await.is_err() {
+        if !matches!(tokio::time::timeout(patience, request.send()).await, Ok(Ok(()))) {
             return;
         }
     }
@@ -244,8 +281,8 @@ struct Seat {
     id: u64,
     mailbox: Local<Mailbox>,
     begin: RefCell<Option<SyncSender<Option<Name>>>>,
-    /// Of a session that has data.
-    entry: Option<Joinable>,
+    /// Of a session that has data, until it has ended.
+    entry: Local<RefCell<Option<Joinable>>>,
 }
 
 impl Drop for Seat {
@@ -270,7 +307,7 @@ impl Seat {
     fn issue(&self, params: &session::TokenParams) -> Result<Vec<u8>, Error> {
         let slot = params.get().map_err(unreadable)?.get_slot();
         let shared = &self.guest.shared;
-        if self.entry.is_none() || slot >= shared.settings.streams_max {
+        if self.entry.borrow().is_none() || slot >= shared.settings.streams_max {
             let why =
                 format!("a session has at most {} data connections", shared.settings.streams_max);
             return Err(refused("open data connection", b"", &why));
@@ -286,11 +323,14 @@ impl Seat {
         params: &session::CarryParams,
     ) -> Result<schema::carrier::Client, Error> {
         let to = params.get().and_then(|params| params.get_carrier()).map_err(unreadable)?;
-        let Some(Joinable { plane, engine, port, end, streams, .. }) = self.entry.clone() else {
+        let Some(Joinable { plane, engine, port, end, streams, .. }) = self.entry.borrow().clone()
+        else {
             return Err(refused("carry data", b"", "this session has none"));
         };
         let (stream, arriving, leaving) = carrier(self.guest.caller.is_sealed);
         let slot = Slot::CONTROL;
+        let engine = engine.upgrade();
+        let engine = engine.ok_or_else(|| refused("carry data", b"", "the session has ended"))?;
         let Some(stream) = streams.add(slot, Box::new(stream)) else {
             return Err(refused("carry data", b"", "the control connection carries it already"));
         };
@@ -349,7 +389,7 @@ impl session::Server for Seat {
         _: session::LostResults,
     ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
         ready(params.get().map(|params| {
-            if let Some(entry) = &self.entry {
+            if let Some(entry) = &*self.entry.borrow() {
                 entry.streams.close(Slot(params.get_slot()));
             }
         }))
@@ -378,5 +418,7 @@ pub(super) async fn space(guest: &Guest, module: &str, path: RelPath) -> Result<
     answers.await.map_err(|_| Error::new(ErrorKind::Internal, "examine", b""))?
 }
 
+/// Changes that wait to be told. When there are more, the session waits.
+const CHANGES_WAITING_MAX: usize = 16 << 10;
 /// Changes of one message.
 const CHANGES_MAX: usize = 512;

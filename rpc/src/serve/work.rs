@@ -2,9 +2,9 @@
 //! It must not know the control connection.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use blit_core::drive::Drive;
@@ -16,7 +16,7 @@ use blit_core::stream::{End, Plane};
 use blit_core::summary::{Change, Notice, Summary};
 use blit_core::task::SpaceFacts;
 use blit_core::{Error, ErrorKind};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{Sender, UnboundedSender};
 use tokio::sync::oneshot;
 
 use super::order::{self, Answer, Order};
@@ -32,7 +32,7 @@ pub(super) struct Work {
     pub(super) order: Order,
     pub(super) spec: TransferSpec,
     pub(super) outbox: UnboundedSender<Said<Ended>>,
-    pub(super) notices: UnboundedSender<Change>,
+    pub(super) notices: Sender<Change>,
     pub(super) closing: Arc<AtomicBool>,
     /// The client lets the session begin; gone, it never will.
     pub(super) begin: Receiver<Option<Name>>,
@@ -42,7 +42,8 @@ pub(super) struct Work {
 pub(super) struct Ready {
     pub(super) answer: Answer,
     pub(super) port: Port,
-    pub(super) engine: Arc<dyn Engine>,
+    /// The session's thread alone keeps it: to drop it waits for its threads.
+    pub(super) engine: Weak<dyn Engine>,
     pub(super) plane: Arc<Plane>,
     pub(super) end: Option<End>,
     pub(super) numeric_ids: bool,
@@ -76,7 +77,7 @@ pub(super) fn run(work: Work, ready: oneshot::Sender<Result<Ready, Error>>) {
     let offer = Ready {
         answer: std::mem::take(&mut prepared.answer),
         port: drive.port(Seat(0)),
-        engine: Arc::clone(&engine),
+        engine: Arc::downgrade(&engine),
         plane: Arc::clone(&plane),
         end: prepared.end,
         numeric_ids,
@@ -84,7 +85,7 @@ pub(super) fn run(work: Work, ready: oneshot::Sender<Result<Ready, Error>>) {
     if ready.send(Ok(offer)).is_err() {
         return;
     }
-    let Ok(new_name) = begin.recv_timeout(BEGIN_TIMEOUT) else { return };
+    let Ok(new_name) = begin.recv_timeout(BEGIN_TIMEOUT) else { return control.cancel() };
     let stall = shared.settings.stall_timeout;
     drive.limit_stall(u32::try_from(stall.as_secs()).unwrap_or(u32::MAX).max(1));
     let session = prepared.session(new_name, (&spec, engine.limits()), &plane);
@@ -92,7 +93,6 @@ pub(super) fn run(work: Work, ready: oneshot::Sender<Result<Ready, Error>>) {
     drive.add(session, Box::new(RemoteLink { outbox: outbox.clone(), closing }));
     let stalled = run_drive(&mut drive, notices).err();
     let session = drive.session(Seat(0));
-    let hangs = stalled.is_some();
     let error = stalled.or_else(|| session.error().cloned());
     let matched = spec.filter.as_ref().map(|filter| filter.matched()).unwrap_or_default();
     let (known, told) = sync_channel(0);
@@ -102,17 +102,17 @@ pub(super) fn run(work: Work, ready: oneshot::Sender<Result<Ready, Error>>) {
         told.recv_timeout(KNOWN_TIMEOUT).unwrap_or_default();
     }
     drop(guard);
-    if hangs {
-        // Tasks hang in the system, and whoever waits for the engine's threads would hang too.
-        std::mem::forget(engine);
-    }
+    // What waits for a stream ends by that. What hangs in the system keeps this thread, which has nothing else to do.
+    control.cancel();
+    drop(engine);
 }
 
 /// Runs the loop. A panic in it is an error of this session alone.
-fn run_drive(drive: &mut Drive<'_>, notices: UnboundedSender<Change>) -> Result<(), Error> {
+fn run_drive(drive: &mut Drive<'_>, notices: Sender<Change>) -> Result<(), Error> {
     let observe = &mut |notice: Notice| {
         if let Notice::Change(change) = notice {
-            drop(notices.send(change));
+            // After the client has gone nobody wants to know.
+            drop(notices.blocking_send(change));
         }
     };
     catch_unwind(AssertUnwindSafe(|| drive.run(observe))).unwrap_or_else(|_| {

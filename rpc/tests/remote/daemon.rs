@@ -14,6 +14,7 @@ use blit_core::endpoint::Endpoint;
 use blit_core::engine::Engine;
 use blit_core::event::Control;
 use blit_core::spec::{TransferSpec, Verb};
+use blit_core::stream::Packing;
 use blit_core::summary::Notice;
 use blit_core::task::Root;
 use blit_engine::Choice;
@@ -160,6 +161,7 @@ pub(crate) fn access() -> Access {
     Access {
         trust: Trust::Plaintext,
         plaintext_data: false,
+        packing: Packing::Never,
         force_rpc_data: false,
         names: Names::NUMERIC,
     }

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use crate::support::on_every_engine;
 use crate::support::sandbox::Sandbox;
 use crate::support::tree::{Node, dir, file, link};
+use crate::support::{in_every_way, on_every_engine};
 
 fn nodes() -> Vec<Node> {
     vec![
@@ -22,6 +22,15 @@ fn is_link(sandbox: &Sandbox, name: &str) -> bool {
     sandbox.path(name).symlink_metadata().expect("there").is_symlink()
 }
 
+in_every_way! {
+    fn a_move_follows_no_link(sandbox) {
+        sandbox.make(&nodes());
+        sandbox.blit(&["move", "-L", "src", "dst"]).code(2);
+        assert!(sandbox.exists("src/plain"));
+    }
+}
+
+// A daemon follows no link.
 on_every_engine! {
     fn links_are_followed_only_when_asked(sandbox) {
         sandbox.make(&nodes());
@@ -98,11 +107,5 @@ on_every_engine! {
         }
         let deep = fs::read_dir(sandbox.path("dst/up")).map(Iterator::count).unwrap_or(0);
         assert!(deep <= 3, "{deep}");
-    }
-
-    fn a_move_follows_no_link(sandbox) {
-        sandbox.make(&nodes());
-        sandbox.blit(&["move", "-L", "src", "dst"]).code(2);
-        assert!(sandbox.exists("src/plain"));
     }
 }

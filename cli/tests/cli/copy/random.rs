@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 
 use crate::support::compare::{Tree, read};
-use crate::support::random;
 use crate::support::sandbox::Sandbox;
 use crate::support::tree::{Node, dir};
+use crate::support::{in_every_way, random};
 
 /// All of `source` is in `destination`.
 fn is_contained(source: &Tree, destination: &Tree) -> Result<(), TestCaseError> {
@@ -15,8 +15,8 @@ fn is_contained(source: &Tree, destination: &Tree) -> Result<(), TestCaseError> 
     Ok(())
 }
 
-fn check(engine: &'static str, first: &[Node], second: &[Node]) -> Result<(), TestCaseError> {
-    let sandbox = Sandbox::new(engine);
+fn check(parent: &Sandbox, first: &[Node], second: &[Node]) -> Result<(), TestCaseError> {
+    let sandbox = parent.another();
     sandbox.make(&[dir("src")]);
     for edit in [first, second] {
         for node in edit {
@@ -35,19 +35,10 @@ fn check(engine: &'static str, first: &[Node], second: &[Node]) -> Result<(), Te
     Ok(())
 }
 
-fn rounds(sandbox: &Sandbox) {
-    let engine = sandbox.engine();
-    random::rounds(24, &(random::nodes(), random::nodes()), |(first, second)| {
-        check(engine, &first, &second)
-    });
-}
-
-#[test]
-fn random_trees_converge_on_threads() {
-    Sandbox::with_engine("threads", rounds);
-}
-
-#[test]
-fn random_trees_converge_on_uring() {
-    Sandbox::with_engine("uring", rounds);
+in_every_way! {
+    fn random_trees_converge(sandbox) {
+        random::rounds(24, &(random::nodes(), random::nodes()), |(first, second)| {
+            check(sandbox, &first, &second)
+        });
+    }
 }

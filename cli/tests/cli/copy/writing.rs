@@ -4,14 +4,15 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use crate::support::compare::read;
-use crate::support::on_every_engine;
 use crate::support::sandbox::Sandbox;
 use crate::support::tree::{dir, file, hard, link, sparse};
+use crate::support::{in_every_way, on_every_engine};
 
 fn inode(sandbox: &Sandbox, name: &str) -> u64 {
     sandbox.path(name).symlink_metadata().expect("there").ino()
 }
 
+// These switches work on one machine only; `remote` tests that they say so.
 on_every_engine! {
     fn in_place_files_stay_the_same_inode(sandbox) {
         sandbox.make(&[
@@ -115,7 +116,9 @@ on_every_engine! {
         }
         sandbox.blit(&["copy", "-c", "--link-dest", "old", "src/", "dst"]).code(2);
     }
+}
 
+in_every_way! {
     fn a_bounded_rate_is_kept_by_all_workers_together_and_is_no_stall(sandbox) {
         let many = (0..20).map(|n| file(format!("src/{n}"), vec![7; 10_000]));
         sandbox.make(&many.chain([file("src/large", vec![9; 200_000])]).collect::<Vec<_>>());

@@ -4,12 +4,13 @@
 use proptest::prelude::*;
 
 use crate::support::compare::{assert_same, read};
+use crate::support::in_every_way;
 use crate::support::random::{Edit, apply, edits, rounds};
 use crate::support::sandbox::Sandbox;
 use crate::support::tree::dir;
 
-fn check(engine: &'static str, rounds: &[Vec<Edit>]) -> Result<(), TestCaseError> {
-    let sandbox = Sandbox::new(engine);
+fn check(parent: &Sandbox, rounds: &[Vec<Edit>]) -> Result<(), TestCaseError> {
+    let sandbox = parent.another();
     sandbox.make(&[dir("src"), dir("dst")]);
     for edits in rounds {
         apply(&sandbox.path(""), edits);
@@ -27,21 +28,12 @@ fn check(engine: &'static str, rounds: &[Vec<Edit>]) -> Result<(), TestCaseError
     Ok(())
 }
 
-fn all_rounds(sandbox: &Sandbox) {
-    let engine = sandbox.engine();
-    rounds(
-        if sandbox.is_slow() { 300 } else { 24 },
-        &prop::collection::vec(edits(), 1..4),
-        |edits| check(engine, &edits),
-    );
-}
-
-#[test]
-fn random_mirrors_are_equal_on_threads() {
-    Sandbox::with_engine("threads", all_rounds);
-}
-
-#[test]
-fn random_mirrors_are_equal_on_uring() {
-    Sandbox::with_engine("uring", all_rounds);
+in_every_way! {
+    fn random_mirrors_are_equal(sandbox) {
+        rounds(
+            if sandbox.is_slow() { 300 } else { 24 },
+            &prop::collection::vec(edits(), 1..4),
+            |edits| check(sandbox, &edits),
+        );
+    }
 }

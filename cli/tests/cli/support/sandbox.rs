@@ -1,21 +1,28 @@
 //! A directory of its own for each test, and the command in it.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 
 use nix::unistd::geteuid;
 use tempfile::TempDir;
 
+use super::daemon::Daemon;
 use super::tree::{self, Node};
+use super::way::Way;
 
 /// A directory, an engine, and the command that runs there.
 pub(crate) struct Sandbox {
     dir: TempDir,
     engine: &'static str,
+    way: Way,
+    /// The command's keys, and the daemons that it knows; apart from the directory, of which tests look at everything.
+    config: TempDir,
+    daemon: OnceLock<Daemon>,
 }
 
 /// What the machine may not let a test do.
@@ -41,12 +48,23 @@ impl Sandbox {
             tempfile::Builder::new().prefix("sandbox-").tempdir_in(env!("CARGO_TARGET_TMPDIR"));
         let dir = dir.expect("the build has a directory for tests");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("own directory");
-        Self { dir, engine }
+        let config = tempfile::tempdir().expect("a temporary directory");
+        Self { dir, engine, way: Way::Local, config, daemon: OnceLock::new() }
+    }
+
+    /// Another one of this kind.
+    pub(crate) fn another(&self) -> Self {
+        Self { way: self.way, ..Self::new(self.engine) }
     }
 
     /// Runs `body` in a new sandbox, unless the machine has no such engine.
     pub(crate) fn with_engine(engine: &'static str, body: fn(&Self)) {
-        let sandbox = Self::new(engine);
+        Self::in_way(Way::Local, engine, body);
+    }
+
+    /// The same, with one end of each transfer at a daemon on that engine.
+    pub(crate) fn in_way(way: Way, engine: &'static str, body: fn(&Self)) {
+        let sandbox = Self { way, ..Self::new(engine) };
         if engine == "uring" && !sandbox.has_uring() {
             skip("the kernel refuses io_uring");
             return;
@@ -81,6 +99,26 @@ impl Sandbox {
         self.engine
     }
 
+    /// Where the ends of its transfers are.
+    pub(crate) fn way(&self) -> Way {
+        self.way
+    }
+
+    /// The daemon that exports this sandbox; started, and known to the command, when it is first needed.
+    pub(crate) fn daemon(&self) -> &Daemon {
+        self.daemon.get_or_init(|| {
+            let daemon = Daemon::of_root(self.dir.path(), self.engine);
+            self.meet(&daemon);
+            daemon
+        })
+    }
+
+    /// Makes a daemon known to the command, so that no later run has to say that it is new.
+    #[track_caller]
+    pub(crate) fn meet(&self, daemon: &Daemon) {
+        self.blit(&["modules", &daemon.address.to_string()]).code(0);
+    }
+
     pub(crate) fn path(&self, name: impl AsRef<OsStr>) -> PathBuf {
         self.dir.path().join(Path::new(name.as_ref()))
     }
@@ -98,8 +136,12 @@ impl Sandbox {
         self.path(name).symlink_metadata().is_ok()
     }
 
-    /// The command on this sandbox's engine, ready to be changed.
+    /// The command on this sandbox's engine and in its way, ready to be changed.
     pub(crate) fn command<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
+        let mut args: Vec<OsString> = args.iter().map(|arg| arg.as_ref().to_owned()).collect();
+        if self.way.is_remote(&args) {
+            args = self.way.turn(&args, self.dir.path(), self.daemon());
+        }
         let mut command = Command::new(env!("CARGO_BIN_EXE_blit"));
         self.settle(&mut command);
         command.args(args);
@@ -140,13 +182,16 @@ impl Sandbox {
 
     fn settle(&self, command: &mut Command) {
         command.current_dir(self.dir.path()).env("BLIT_ENGINE", self.engine);
+        command.env("BLIT_CONFIG_DIR", self.config.path());
         command.env_remove("COLUMNS").stdin(Stdio::null());
     }
 
     /// Only the words that the engine has for a refusal count: another failure is not to be skipped over.
     fn has_uring(&self) -> bool {
         fs::create_dir(self.path("probe")).expect("own directory");
-        let run = self.blit(&["copy", "probe", "probed"]);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_blit"));
+        self.settle(&mut command);
+        let run = Run::of(command.args(["copy", "probe", "probed"]));
         for name in ["probe", "probed"] {
             fs::remove_dir(self.path(name)).ok();
         }

@@ -25,7 +25,7 @@ use crate::entry::{Changes, Entry, Kind, differences};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::frame::{DirId, Frame, Listing, Settled};
-use crate::path::Name;
+use crate::path::{Name, RelPath};
 use crate::spec::{Comparison, Equality, Target, TransferSpec, Verb};
 use crate::stream::Plane;
 use crate::summary::{Action, Change, Summary};
@@ -42,6 +42,8 @@ use work::Job;
 pub(super) struct Destination {
     spec: TransferSpec,
     rule: Comparison,
+    /// What is told is below this: the destination, or what holds it while it is still to be made.
+    top: RelPath,
     desk: Desk<Job>,
     folders: HashMap<DirId, Folder>,
     pages: HashMap<u64, PageInWork>,
@@ -98,10 +100,13 @@ impl Destination {
             },
         };
         let state = if target.absent { State::Absent } else { State::Ready { fresh: false } };
+        let above = target.path.split_last().filter(|_| target.absent).map(|(parent, _)| parent);
+        let top = above.unwrap_or_else(|| target.path.clone());
         let base = Folder::new(Dir::new(&target.root, target.path), None, state);
         Self {
             spec,
             rule,
+            top,
             desk: Desk::new(limits.workers.max(1) * TASKS_PER_WORKER_MAX),
             folders: HashMap::from([(DirId::BASE, base)]),
             pages: HashMap::new(),
@@ -138,7 +143,7 @@ impl Destination {
             Event::Frame(frame) if self.error.is_none() => self.frame(frame, out),
             Event::Frame(_) => {}
             Event::Lost(slot) => self.stream_lost(slot, out),
-            Event::Told(_) | Event::Alive => {}
+            Event::Told(_) | Event::Alive | Event::Mark(_) => {}
             Event::Cut(error) => self.abort(error, out),
         }
         while let Some(page) = self.routable.pop_front() {
@@ -460,10 +465,17 @@ impl Destination {
             && let Some(folder) = self.folders.get(&dir)
         {
             let path = match name {
-                Some(name) => folder.to.path.join(name).as_bytes().to_vec(),
-                None => folder.to.path.as_bytes().to_vec(),
+                Some(name) => folder.to.path.join(name),
+                None => RelPath::clone(&folder.to.path),
             };
+            let path = below(&self.top, path.as_bytes());
             out.changes.push(Change { action, path, metadata });
         }
     }
+}
+
+/// The part of `path` that is below `top`.
+fn below(top: &RelPath, path: &[u8]) -> Vec<u8> {
+    let rest = path.strip_prefix(top.as_bytes()).unwrap_or(path);
+    rest.strip_prefix(b"/").unwrap_or(rest).to_vec()
 }

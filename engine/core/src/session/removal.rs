@@ -60,7 +60,7 @@ impl Removal {
                 }
             }
             Event::Cut(error) => self.abort(error, out),
-            Event::Frame(_) | Event::Lost(_) | Event::Told(_) | Event::Alive => {}
+            Event::Frame(_) | Event::Lost(_) | Event::Told(_) | Event::Alive | Event::Mark(_) => {}
         }
     }
 

@@ -110,7 +110,7 @@ impl Source {
             Event::Frame(frame) => self.frame(frame, out),
             Event::Cut(error) => self.abort(error, out),
             // What was on it is asked for again.
-            Event::Lost(_) | Event::Told(_) | Event::Alive => {}
+            Event::Lost(_) | Event::Told(_) | Event::Alive | Event::Mark(_) => {}
         }
         self.go_on(out);
     }

@@ -37,7 +37,7 @@ impl Viewer {
                 self.abort(Error::because(ErrorKind::Internal, "receive", b"", what), out);
             }
             Event::Cut(error) => self.abort(error, out),
-            Event::Done(..) | Event::Lost(_) | Event::Told(_) | Event::Alive => {}
+            Event::Done(..) | Event::Lost(_) | Event::Told(_) | Event::Alive | Event::Mark(_) => {}
         }
     }
 

@@ -12,23 +12,23 @@ use crate::stream::Slot;
 /// What a task gave.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// Of [`Task::List`].
+    /// Of [`super::Task::List`].
     Listed(Listed),
-    /// Of [`Task::Copy`].
+    /// Of [`super::Task::Copy`].
     Copied(Copied),
-    /// Of [`Task::Send`].
+    /// Of [`super::Task::Send`].
     Sent(Sent),
-    /// Of [`Task::Receive`]: as of a copy. Failures that are the source's are among its failures.
+    /// Of [`super::Task::Receive`]: as of a copy. Failures that are the source's are among its failures.
     Received(Copied),
-    /// Of [`Task::Blocks`]: the digests (XXH3-128) of the blocks.
+    /// Of [`super::Task::Blocks`]: the digests (XXH3-128) of the blocks.
     Blocks(Arc<[u128]>),
-    /// Of [`Task::Place`].
+    /// Of [`super::Task::Place`].
     Placed(Placed),
-    /// Of [`Task::Remove`].
+    /// Of [`super::Task::Remove`].
     Removed(Removed),
-    /// Of [`Task::Hash`].
+    /// Of [`super::Task::Hash`].
     Hashed(Hashed),
-    /// Of [`Task::Space`].
+    /// Of [`super::Task::Space`].
     Space(SpaceFacts),
 }
 

@@ -1,0 +1,7 @@
+//! Runs with a daemon: what goes wrong between two machines, and what is said. That transfers do the same as on one machine
+//! is tested where each verb is.
+
+mod cuts;
+mod faults;
+mod hosts;
+mod refusals;

@@ -118,11 +118,11 @@ fn prepare(sandbox: &Sandbox, side: &str) {
 
 /// Runs `args` again and again while `side` is being swapped.
 fn race(sandbox: &Sandbox, side: &str, args: &[&str]) {
-    let runs_min = if sandbox.is_slow() { 60 } else { 6 };
+    let runs_min = if sandbox.is_slow() { 60 } else { 3 };
     let (mut runs, swaps) = (0, AtomicU64::new(0));
     let canary = Canary::new(sandbox);
     while runs < runs_min || swaps.load(Ordering::Relaxed) < SWAPS_MIN {
-        assert!(runs < 10 * runs_min, "too few swaps");
+        assert!(runs < 20 * runs_min, "too few swaps");
         prepare(sandbox, side);
         let (root, stop) = (sandbox.path(side), AtomicBool::new(false));
         std::thread::scope(|scope| {

@@ -31,7 +31,7 @@ fn check(parent: &Sandbox, rounds: &[Vec<Edit>]) -> Result<(), TestCaseError> {
 in_every_way! {
     fn random_mirrors_are_equal(sandbox) {
         rounds(
-            if sandbox.is_slow() { 300 } else { 24 },
+            if sandbox.is_slow() { 300 } else { 8 },
             &prop::collection::vec(edits(), 1..4),
             |edits| check(sandbox, &edits),
         );

@@ -288,7 +288,7 @@ fn many(sandbox: &Sandbox, cut: fn(&Sandbox, &str, u64) -> usize) {
     if !sandbox.can(Capability::Mount) {
         return;
     }
-    let cuts_min = if sandbox.is_slow() { 30 } else { 3 };
+    let cuts_min = if sandbox.is_slow() { 30 } else { 1 };
     let mut cuts = 0;
     for seed in 0.. {
         assert!(seed < 300, "only {cuts} runs lasted until they were cut");

@@ -6,6 +6,7 @@ use super::Destination;
 use super::work::{Job, Note};
 use crate::entry::{Entry, Kind, Meta, Verdict, compare};
 use crate::error::{Error, ErrorKind};
+use crate::path::Name;
 use crate::session::Actions;
 use crate::task::{CopyInto, Listed, Output, Over, Pick, Step, Survey, Task, What};
 
@@ -52,13 +53,24 @@ impl Destination {
             let Some(entry) = self.entry(page, note.index()).cloned() else { continue };
             let old = found.iter().find(|found| found.name == entry.name).map(|found| &found.meta);
             match old {
-                Some(old) if old.kind != Kind::Dir => {
+                Some(old) if old.kind != Kind::Dir && !self.has_twin(page, &entry.name) => {
                     steps.extend(self.decide_again(page, note, (&entry, old), out));
                 }
                 _ => self.never(page, &note, error, out),
             }
         }
         self.put_steps(page, steps, out);
+    }
+
+    /// Whether the page has another name that only differs in case: where the destination takes the two for one, the name was
+    /// taken by this very run.
+    fn has_twin(&self, page: u64, name: &Name) -> bool {
+        let folded = |name: &Name| String::from_utf8_lossy(name.as_bytes()).to_lowercase();
+        let wanted = folded(name);
+        let entries = self.pages.get(&page).map(|work| &work.listing.page);
+        entries.is_some_and(|entries| {
+            entries.iter().any(|other| other.name != *name && folded(&other.name) == wanted)
+        })
     }
 
     fn decide_again(

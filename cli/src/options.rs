@@ -17,8 +17,8 @@ use blit_rpc::keep;
 use blit_rpc::transfer::Request;
 
 use crate::args::{
-    self, CarriageArgs, CheckArgs, CopyArgs, EngineArgs, EqualityArgs, LeaveOut, MirrorArgs,
-    OutputArgs, RmArgs, SelectionArgs, TransferArgs, When, WritingArgs,
+    self, CheckArgs, CopyArgs, EngineArgs, EqualityArgs, LeaveOut, MirrorArgs, OutputArgs, RmArgs,
+    SelectionArgs, TransferArgs, When, WritingArgs,
 };
 
 /// What was asked for.
@@ -272,7 +272,7 @@ pub(crate) fn check(args: &CheckArgs, telling: &Telling) -> Result<Request, Erro
     let (sources, destination) = (vec![endpoint(&args.a)?], endpoint(&args.b)?);
     let places = sources.iter().chain([&destination]);
     Ok(Request {
-        access: access::if_remote(places, &args.network, &CarriageArgs::default())?,
+        access: access::without_contents(places, &args.network)?,
         sources,
         destination,
         spec,

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use blit_core::{Error, ErrorKind};
-use blit_engine::host;
+use blit_engine::files;
 
 use document::{Document, Fault, Section};
 use module::Module;
@@ -120,7 +120,7 @@ impl Config {
     /// `Usage` with the line at fault; what kept the file from being read.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let shown = path.as_os_str().as_encoded_bytes();
-        let file = host::open_trusted(path, false).map_err(|error| match error.raw_os_error() {
+        let file = files::open_owned(path).map_err(|error| match error.raw_os_error() {
             Some(_) => Error::io("read configuration", shown, error),
             None => {
                 Error::because(ErrorKind::Usage, "read configuration", shown, error.to_string())

@@ -3,6 +3,8 @@
 
 use std::fmt::{self, Write};
 
+pub use blit_core::path::is_active;
+
 /// Shows text without anything that a terminal or a reader of lines would take for more than text: control characters,
 /// line ends, and what changes the direction of writing become `\u` and four digits, as in JSON.
 #[derive(Clone, Copy, Debug)]
@@ -19,12 +21,6 @@ impl fmt::Display for Plain<'_> {
         }
         Ok(())
     }
-}
-
-/// Whether a character does something when it is shown. All of them have four hexadecimal digits.
-pub fn is_active(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

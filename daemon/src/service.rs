@@ -5,7 +5,6 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use blit_core::Error;
-use blit_core::ErrorKind;
 
 use crate::admission::Slot;
 use crate::config::Config;
@@ -50,14 +49,4 @@ pub struct Offer {
     pub start: Start,
     /// Tells the key.
     pub show_key: ShowKey,
-}
-
-impl Offer {
-    /// Nothing: each attempt to serve says so.
-    pub const NOTHING: Self = Self { start: |_| Err(nothing()), show_key: |_| Err(nothing()) };
-}
-
-fn nothing() -> Error {
-    let why = "this build serves nothing yet; blit copies between local paths";
-    Error::because(ErrorKind::Usage, "start", b"blitd", why)
 }

@@ -83,7 +83,7 @@ impl Transfer<'_> {
     pub(crate) fn run(&self) -> Result<Filled, Fault> {
         if self.meta.size == 0 && sys::makes_contents_up(self.source) {
             self.require_file()?;
-            let end = self.read_and_write(0..u64::MAX)?;
+            let end = read_and_write((self.source, self.target), 0..u64::MAX)?;
             return Ok(Filled { end: Some(end), ..Filled::default() });
         }
         if self.meta.size == 0 {
@@ -101,8 +101,7 @@ impl Transfer<'_> {
     }
 
     fn has_holes(&self) -> bool {
-        let missing = self.meta.size.saturating_sub(self.meta.allocated);
-        !self.is_written && missing >= HOLE_BYTES_MIN
+        !self.is_written && self.meta.may_have_holes()
     }
 
     fn clone_whole(&self) -> Result<bool, Fault> {
@@ -193,29 +192,9 @@ impl Transfer<'_> {
         }
         if at < slice.end {
             self.require_file()?;
-            at = self.read_and_write(at..slice.end)?;
+            at = read_and_write((self.source, self.target), at..slice.end)?;
         }
         Ok(at)
-    }
-
-    fn read_and_write(&self, range: Range<u64>) -> Result<u64, Fault> {
-        BUFFER.with_borrow_mut(|buffer| {
-            buffer.resize(BUFFER_BYTES, 0);
-            let mut at = range.start;
-            while at < range.end {
-                let want = usize::try_from(range.end - at).unwrap_or(BUFFER_BYTES);
-                let space = &mut buffer[..want.min(BUFFER_BYTES)];
-                let count = match sys::read_at(self.source, space, at) {
-                    Ok(0) => break,
-                    Ok(count) => count,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    Err(error) => return Err(read_fault(error)),
-                };
-                sys::write_at(self.target, &space[..count], at).map_err(write_fault)?;
-                at += count as u64;
-            }
-            Ok(at)
-        })
     }
 
     /// Reading waits for ever on a pipe and does something on a device, so nothing else than a file is ever read.
@@ -227,6 +206,30 @@ impl Transfer<'_> {
         let why = format!("it has become a {}", now.kind.word());
         Err(read_fault(io::Error::other(why)))
     }
+}
+
+/// Reads a range and writes it to the same place, and returns where it ended: before its end only at the end of the source.
+pub(crate) fn read_and_write(
+    (source, target): (&File, &File),
+    range: Range<u64>,
+) -> Result<u64, Fault> {
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.resize(BUFFER_BYTES, 0);
+        let mut at = range.start;
+        while at < range.end {
+            let want = usize::try_from(range.end - at).unwrap_or(BUFFER_BYTES);
+            let space = &mut buffer[..want.min(BUFFER_BYTES)];
+            let count = match sys::read_at(source, space, at) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(read_fault(error)),
+            };
+            sys::write_at(target, &space[..count], at).map_err(write_fault)?;
+            at += count as u64;
+        }
+        Ok(at)
+    })
 }
 
 pub(crate) fn read_fault(error: io::Error) -> Fault {
@@ -259,7 +262,5 @@ thread_local! {
 const SLICE_BYTES: u64 = 8 << 20;
 /// Bytes of one read and write; more gains nothing on cached data.
 const BUFFER_BYTES: usize = 256 << 10;
-/// Bytes missing from a file's allocation from which looking for holes pays: one page.
-const HOLE_BYTES_MIN: u64 = 4096;
 /// Pairs of file systems that are remembered.
 const ROUTES_MAX: usize = 64;

@@ -14,6 +14,7 @@ use blit_core::task::{Blocks, Dir, Held, Manner, Over};
 use blit_core::{Error, ErrorKind};
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::content;
 use crate::destination::sync_dir;
 use crate::dir::{self, At, OpenedDir};
 use crate::metadata::{Keeper, Made};
@@ -300,17 +301,8 @@ fn copy(from: &File, to: &File, range: std::ops::Range<u64>) -> io::Result<()> {
             Err(_) => break,
         }
     }
-    let mut buffer = vec![0; usize::try_from((range.end - at).min(BLOCK_BYTES)).unwrap_or(0)];
-    while at < range.end {
-        match sys::read_at(from, &mut buffer, at)? {
-            0 => return Ok(()),
-            count => {
-                sys::write_at(to, &buffer[..count], at)?;
-                at += count as u64;
-            }
-        }
-    }
-    Ok(())
+    let rest = content::read_and_write((from, to), at..range.end);
+    rest.map(drop).map_err(|fault| fault.error)
 }
 
 /// Nobody but the owner.

@@ -25,12 +25,10 @@ impl<'a> Frames<'a> {
     /// The next frame, its body in `self.body`; `None` where the stream ends between two. Of `ticket`, where one is given.
     pub(crate) fn next(&mut self, ticket: Option<Ticket>) -> io::Result<Option<Header>> {
         let mut head = [0; HEADER_BYTES];
-        if !self.fill_head(&mut head)? {
-            return if ticket.is_none() {
-                Ok(None)
-            } else {
-                Err(io::ErrorKind::UnexpectedEof.into())
-            };
+        match fill(self.stream, &mut head)? {
+            HEADER_BYTES => {}
+            0 if ticket.is_none() => return Ok(None),
+            _ => return Err(io::ErrorKind::UnexpectedEof.into()),
         }
         let header = Header::decode(&head).map_err(malformed)?;
         let is_protected = self.stream.is_sealed() || header.digest.is_some();
@@ -39,12 +37,8 @@ impl<'a> Frames<'a> {
         }
         let len = usize::try_from(header.len).map_err(|_| malformed(Malformed))?;
         self.body.resize(len, 0);
-        let mut done = 0;
-        while done < len {
-            match self.stream.receive(&mut self.body[done..])? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                count => done += count,
-            }
+        if fill(self.stream, &mut self.body)? < len {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if header.digest.is_some_and(|digest| digest != xxh3_64(&self.body)) {
             return Err(io::Error::other("a frame was changed on its way"));
@@ -54,19 +48,18 @@ impl<'a> Frames<'a> {
         }
         Ok(Some(header))
     }
+}
 
-    /// Reads a header; false where the stream ends before its first byte.
-    fn fill_head(&mut self, head: &mut [u8; HEADER_BYTES]) -> io::Result<bool> {
-        let mut done = 0;
-        while done < HEADER_BYTES {
-            match self.stream.receive(&mut head[done..])? {
-                0 if done == 0 => return Ok(false),
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                count => done += count,
-            }
+/// Fills `space` and returns how far that went: less only where the stream ends.
+fn fill(stream: &mut dyn Stream, space: &mut [u8]) -> io::Result<usize> {
+    let mut done = 0;
+    while done < space.len() {
+        match stream.receive(&mut space[done..])? {
+            0 => break,
+            count => done += count,
         }
-        Ok(true)
     }
+    Ok(done)
 }
 
 pub(crate) fn malformed(_: Malformed) -> io::Error {

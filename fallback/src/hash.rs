@@ -42,7 +42,7 @@ fn digest(file: &File, at: At<'_>, control: &Control) -> Result<u128, Error> {
     let mut digester = Digester { file, at, control, state: Xxh3::new() };
     let mut offset = 0;
     // Holes are not read: what they would give is known.
-    while meta.size.saturating_sub(meta.allocated) >= HOLE_BYTES_MIN && offset < meta.size {
+    while meta.may_have_holes() && offset < meta.size {
         let extent = sys::next_extent(file, offset, meta.size).map_err(at.failed("read"))?;
         let extent = extent.unwrap_or(meta.size..meta.size);
         digester.zeros(extent.start.min(meta.size) - offset)?;
@@ -111,8 +111,6 @@ thread_local! {
 
 /// Bytes of one read; more gains nothing on cached data.
 const BUFFER_BYTES: usize = 256 << 10;
-/// Bytes missing from a file's allocation from which looking for holes pays: one page.
-const HOLE_BYTES_MIN: u64 = 4096;
 
 #[cfg(test)]
 mod tests {

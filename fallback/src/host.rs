@@ -3,5 +3,5 @@
 
 pub use crate::sys::{
     Account, Signal, Signals, account, group_id, group_name, group_number, inherited_listeners,
-    notify, notify_reloading, open_trusted, user_name, user_number,
+    notify, notify_reloading, user_name, user_number,
 };

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::time::Instant;
 
-use blit_core::entry::{Entry, Kind, Meta};
+use blit_core::entry::{Entry, Kind};
 use blit_core::event::Control;
 use blit_core::header::{BLOCK_BYTES, BODY_BYTES_MAX, HEADER_BYTES, Header, Items};
 use blit_core::session::schedule::SMALL_FILE_BYTES_MAX;
@@ -42,7 +42,7 @@ pub fn send(task: &Send, control: &Control) -> Result<Sent, Error> {
                 lanes.give_back(lane);
                 Ok(Sent { slot, bytes, bytes_carried })
             }
-            Err(Broken(_)) => {
+            Err(Broken) => {
                 lanes.lose(lane);
                 Ok(Sent { slot: None, bytes, bytes_carried })
             }
@@ -51,7 +51,7 @@ pub fn send(task: &Send, control: &Control) -> Result<Sent, Error> {
 }
 
 /// The stream broke.
-struct Broken(#[expect(dead_code, reason = "says in a debugger why")] io::Error);
+struct Broken;
 
 /// Why a file is not sent as it is: it changed meanwhile, or an operation failed.
 enum Fault {
@@ -98,14 +98,14 @@ impl Outgoing<'_> {
             None => (&mut self.body[..], None),
         };
         if let Some(pace) = self.control.pace() {
-            turn::wait_for_all(pace, frame.len(), self.control).map_err(Broken)?;
+            turn::wait_for_all(pace, frame.len(), self.control).map_err(|_| Broken)?;
         }
         let (head, content) = frame.split_at_mut(HEADER_BYTES);
         let digest = (!stream.is_sealed()).then(|| xxh3_64(content));
         let (ticket, len) = (self.task.ticket, length(content));
         head.copy_from_slice(&Header { ticket, len, last, unpacked_len, digest }.encode());
         let (begun, bytes) = (Instant::now(), frame.len());
-        stream.send(frame).map_err(Broken)?;
+        stream.send(frame).map_err(|_| Broken)?;
         packer.count(bytes, begun);
         self.carried += bytes as u64;
         self.body.clear();
@@ -218,7 +218,7 @@ impl Sender<'_> {
     ) -> Result<(), Fault> {
         let size = entry.meta.size;
         match &self.task.part {
-            Part::Whole if size <= SMALL_FILE_BYTES_MAX && !has_holes(&entry.meta) => {
+            Part::Whole if size <= SMALL_FILE_BYTES_MAX && !entry.meta.may_have_holes() => {
                 self.small(file, (index, entry), out)
             }
             Part::Whole => {
@@ -274,7 +274,7 @@ impl Sender<'_> {
             self.blocks(file, (index, entry), (at..compared, known, out))?;
             at = compared;
         }
-        while at < end && has_holes(&entry.meta) {
+        while at < end && entry.meta.may_have_holes() {
             let failed = self.at(entry).failed("read");
             let extent = sys::next_extent(file, at, end).map_err(|e| Fault::Failed(failed(e)))?;
             let Some(extent) = extent else {
@@ -432,10 +432,6 @@ impl Sender<'_> {
     }
 }
 
-fn has_holes(meta: &Meta) -> bool {
-    meta.size.saturating_sub(meta.allocated) >= HOLE_BYTES_MIN
-}
-
 fn number(index: usize) -> u32 {
     u32::try_from(index).expect("a task has at most as many files as a page")
 }
@@ -458,5 +454,3 @@ const _: () = assert!(
 );
 /// The first attempt and two more; a file that changes faster than it is read is not worth more.
 const ATTEMPTS_MAX: u32 = 3;
-/// Bytes missing from a file's allocation from which looking for holes pays: one page.
-const HOLE_BYTES_MIN: u64 = 4096;

@@ -18,21 +18,19 @@ mod windows;
 use windows as platform;
 mod private;
 
-pub use private::{
-    check_owned, check_private, create_private, create_private_dir, open_owned, open_private,
-};
+pub use private::{create_private, create_private_dir, open_owned, open_private};
 
 #[cfg(unix)]
 mod host;
 #[cfg(unix)]
 pub use host::{
     Signals, account, group_id, group_name, group_number, inherited_listeners, notify,
-    notify_reloading, open_trusted, user_name, user_number,
+    notify_reloading, user_name, user_number,
 };
 #[cfg(windows)]
 pub use windows::host::{
     Signals, account, group_id, group_name, group_number, inherited_listeners, notify,
-    notify_reloading, open_trusted, user_name, user_number,
+    notify_reloading, user_name, user_number,
 };
 
 pub use platform::{

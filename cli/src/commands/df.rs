@@ -5,7 +5,7 @@ use blit_core::task::SpaceFacts;
 use blit_rpc::look;
 use blit_rpc::transfer::Outcome;
 
-use crate::args::{CarriageArgs, DfArgs};
+use crate::args::DfArgs;
 use crate::options::{self, Verb, access};
 use crate::report::Exit;
 use crate::run::go;
@@ -18,7 +18,7 @@ pub(crate) fn run(args: &DfArgs) -> Exit {
         let mut missing: Option<Error> = None;
         for path in &args.paths {
             let endpoint = options::endpoint(path)?;
-            let access = access::if_remote([&endpoint], &args.network, &CarriageArgs::default())?;
+            let access = access::without_contents([&endpoint], &args.network)?;
             run.tell(|hands, _| {
                 match look::space(&endpoint, hands, access.as_ref()) {
                     Ok(facts) => spaces.push((path.as_encoded_bytes().to_vec(), facts)),

@@ -9,7 +9,7 @@ use blit_core::spec::{self, TransferSpec};
 use blit_rpc::look;
 use blit_rpc::transfer::Outcome;
 
-use crate::args::{CarriageArgs, DiagnosticsArgs, DiagnosticsCommand, NetworkArgs};
+use crate::args::{DiagnosticsArgs, DiagnosticsCommand, NetworkArgs};
 use crate::options::{self, Verb, access};
 use crate::report::Exit;
 use crate::run::{Run, go};
@@ -41,7 +41,7 @@ fn side(
     network: &NetworkArgs,
 ) -> Result<(Vec<String>, Option<Error>), Error> {
     let place = options::endpoint(text)?;
-    let access = access::if_remote([&place], network, &CarriageArgs::default())?;
+    let access = access::without_contents([&place], network)?;
     let mut lines = match &place {
         Endpoint::Local(local) => vec![
             "  on this machine".to_owned(),

@@ -10,7 +10,7 @@ use blit_core::summary::Notice;
 use blit_rpc::look;
 use blit_rpc::transfer::Outcome;
 
-use crate::args::{CarriageArgs, DuArgs};
+use crate::args::DuArgs;
 use crate::options::{self, Verb, access};
 use crate::report::Exit;
 use crate::run::go;
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &DuArgs) -> Exit {
         let mut sums = Vec::new();
         for path in &args.paths {
             let endpoint = options::endpoint(path)?;
-            let access = access::if_remote([&endpoint], &args.network, &CarriageArgs::default())?;
+            let access = access::without_contents([&endpoint], &args.network)?;
             let mut usage = Usage::new(path.as_encoded_bytes(), args.depth, &mut seen);
             let outcome = run.watch(
                 |hands, observe| look::look(&endpoint, &spec, (hands, access.as_ref()), observe),

@@ -6,7 +6,7 @@ use blit_core::spec::{self, TransferSpec};
 use blit_core::summary::Notice;
 use blit_rpc::look;
 
-use crate::args::{CarriageArgs, FilterArgs, FindArgs, TypeWord};
+use crate::args::{FilterArgs, FindArgs, TypeWord};
 use crate::filter;
 use crate::options::{self, Verb, access};
 use crate::report::Exit;
@@ -17,7 +17,7 @@ pub(crate) fn run(args: &FindArgs) -> Exit {
     let telling = options::looking(Verb::Find, args.json);
     go(telling, options::engine(&args.engine), |run| {
         let endpoint = options::endpoint(&args.path)?;
-        let access = access::if_remote([&endpoint], &args.network, &CarriageArgs::default())?;
+        let access = access::without_contents([&endpoint], &args.network)?;
         let filter = filter::read(&args.filter, run)?;
         let spec = TransferSpec {
             one_file_system: args.filter.one_file_system,

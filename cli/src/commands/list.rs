@@ -5,7 +5,7 @@ use blit_core::spec::{self, TransferSpec};
 use blit_core::summary::Notice;
 use blit_rpc::look;
 
-use crate::args::{CarriageArgs, ListArgs};
+use crate::args::ListArgs;
 use crate::options::{self, Verb, access};
 use crate::report::Exit;
 use crate::run::go;
@@ -15,7 +15,7 @@ pub(crate) fn run(args: &ListArgs) -> Exit {
     let telling = options::looking(Verb::List, args.json);
     go(telling, options::engine(&args.engine), |run| {
         let endpoint = options::endpoint(&args.path)?;
-        let access = access::if_remote([&endpoint], &args.network, &CarriageArgs::default())?;
+        let access = access::without_contents([&endpoint], &args.network)?;
         let spec = TransferSpec { recursive: false, ..TransferSpec::new(spec::Verb::Copy) };
         let mut entries: Vec<Entry> = Vec::new();
         let outcome = run.watch(

@@ -3,7 +3,7 @@
 use blit_core::{Error, ErrorKind};
 use blit_rpc::remove;
 
-use crate::args::{CarriageArgs, RmArgs};
+use crate::args::RmArgs;
 use crate::options::{self, Verb, access};
 use crate::report::{self, Exit};
 use crate::run::go;
@@ -14,7 +14,7 @@ pub(crate) fn run(args: &RmArgs) -> Exit {
     let telling = options::telling(Verb::Rm, &args.output, args.dry_run);
     go(telling.clone(), options::engine(&args.engine), |run| {
         let endpoints = options::endpoints(&args.paths)?;
-        let access = access::if_remote(&endpoints, &args.network, &CarriageArgs::default())?;
+        let access = access::without_contents(&endpoints, &args.network)?;
         let access = access.as_ref();
         let mut spec = options::removal(args, &telling);
         let asks = !args.yes && !args.dry_run;

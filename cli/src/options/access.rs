@@ -37,6 +37,17 @@ pub(crate) fn if_remote<'a>(
     if needed { access(network, carriage).map(Some) } else { Ok(None) }
 }
 
+/// The same for what carries no contents.
+///
+/// # Errors
+/// Those of [`access`].
+pub(crate) fn without_contents<'a>(
+    places: impl IntoIterator<Item = &'a Endpoint>,
+    network: &NetworkArgs,
+) -> Result<Option<Access>, Error> {
+    if_remote(places, network, &CarriageArgs::default())
+}
+
 /// Reads how daemons are reached. This user's key is made if there is none.
 ///
 /// # Errors

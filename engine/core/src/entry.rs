@@ -150,11 +150,14 @@ impl Meta {
         if self.kind == Kind::File { self.size } else { 0 }
     }
 
-    /// Whether fewer bytes are allocated than the content would need.
+    /// Whether so many bytes fewer are allocated than the content would need that looking for holes pays.
     pub fn may_have_holes(&self) -> bool {
-        self.size > 0 && self.allocated < self.size
+        self.size.saturating_sub(self.allocated) >= HOLE_BYTES_MIN
     }
 }
+
+/// Bytes missing from a file's allocation from which looking for holes pays: one page.
+const HOLE_BYTES_MIN: u64 = 4096;
 
 /// A named entry of one directory.
 #[derive(Clone, Debug, PartialEq)]

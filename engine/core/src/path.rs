@@ -180,7 +180,7 @@ impl fmt::Display for Escaped<'_> {
                     '\t' => f.write_str("\\t")?,
                     '\r' => f.write_str("\\r")?,
                     c if c.is_ascii_control() => write!(f, "\\x{:02x}", u32::from(c))?,
-                    c if c.is_control() || reorders_text(c) => write!(f, "{}", c.escape_unicode())?,
+                    c if is_active(c) => write!(f, "{}", c.escape_unicode())?,
                     c => write!(f, "{c}")?,
                 }
             }
@@ -192,9 +192,11 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Line separators and the bidirectional controls of Unicode (UAX #9).
-fn reorders_text(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Whether a character does something when it is shown: controls, line separators and the bidirectional controls of Unicode
+/// (UAX #9). All of them have at most four hexadecimal digits.
+pub fn is_active(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn component_is_valid(bytes: &[u8]) -> bool {

@@ -2,13 +2,10 @@
 //! It must not know what the process serves.
 #![expect(unsafe_code, reason = "adopting descriptors and handling signals are unsafe calls")]
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
@@ -62,30 +59,6 @@ pub fn user_number(name: &str) -> Option<u32> {
 /// The number of the group of that name, likewise.
 pub fn group_number(name: &str) -> Option<u32> {
     Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw())
-}
-
-/// Opens a file that the operator wrote: a regular file that only its owner may change, who is root or this user.
-/// `secret` ones may be read by nobody else either.
-///
-/// # Errors
-/// `PermissionDenied` with what is wrong in words; otherwise those of `open(2)`.
-pub fn open_trusted(path: &Path, secret: bool) -> io::Result<File> {
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    let meta = file.metadata()?;
-    let denied = |why| Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
-    let own = Uid::effective().as_raw();
-    let others = if secret { 0o077 } else { 0o022 };
-    if !meta.is_file() {
-        denied("it is not a regular file")
-    } else if meta.uid() != 0 && meta.uid() != own {
-        denied("it belongs neither to root nor to the user blitd runs as")
-    } else if meta.mode() & others == 0 {
-        Ok(file)
-    } else if secret {
-        denied("others than its owner may read or write it (chmod 0600 changes that)")
-    } else {
-        denied("others than its owner may write it (chmod go-w changes that)")
-    }
 }
 
 /// The listening sockets that whoever started this process opened for it, each with its name. They can be taken once.
@@ -204,10 +177,7 @@ const LISTENERS_MAX: RawFd = 64;
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
-    use crate::sandbox::Sandbox;
 
     #[test]
     fn accounts_are_found_by_name_and_number_and_an_unknown_name_is_nobody() {
@@ -221,26 +191,5 @@ mod tests {
         assert_eq!(group_id("no such group").expect("look-up"), None);
         assert_eq!(group_id("12").expect("look-up"), Some(12));
         assert_eq!(account("-1").expect("look-up"), None);
-    }
-
-    #[test]
-    fn only_a_regular_file_that_nobody_else_may_write_is_trusted() {
-        let sandbox = Sandbox::new();
-        sandbox.file("f", b"text");
-        let path = sandbox.path("f");
-        let tried = |mode, secret| {
-            std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).expect("own file");
-            open_trusted(&path, secret).map(drop).map_err(|error| error.to_string())
-        };
-        assert_eq!(tried(0o644, false), Ok(()));
-        assert_eq!(tried(0o600, true), Ok(()));
-        for (mode, secret) in [(0o664, false), (0o602, false), (0o640, true), (0o604, true)] {
-            assert!(tried(mode, secret).expect_err("not trusted").contains("chmod"), "{mode:o}");
-        }
-        let error = open_trusted(&sandbox.path(""), false).expect_err("a directory");
-        assert_eq!(error.to_string(), "it is not a regular file");
-        nix::unistd::mkfifo(&sandbox.path("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("make");
-        let error = open_trusted(&sandbox.path("fifo"), false).expect_err("a pipe");
-        assert_eq!(error.to_string(), "it is not a regular file");
     }
 }

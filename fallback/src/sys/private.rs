@@ -25,7 +25,7 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
     mine::create_dir(path)
 }
 
-/// Opens `path` for reading if it is a secret well kept: see [`check_private`]. A pipe in its place delays nothing.
+/// Opens `path` for reading if it is a regular file of root or the effective user that neither group nor others may touch. A pipe in its place delays nothing.
 ///
 /// # Errors
 /// Those of `open(2)`, and `PermissionDenied` with the reason when the file is not well kept.
@@ -35,7 +35,7 @@ pub fn open_private(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens `path` for reading if nobody but root and the effective user decides what is in it: see [`check_owned`].
+/// Opens `path` for reading if it is a regular file of root or the effective user that neither group nor others may write to.
 ///
 /// # Errors
 /// Those of `open(2)`, and `PermissionDenied` with the reason when others may change the file.
@@ -49,7 +49,7 @@ pub fn open_owned(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// `PermissionDenied` with the reason.
-pub fn check_private(file: &File) -> io::Result<()> {
+fn check_private(file: &File) -> io::Result<()> {
     mine::check(file, 0o077, "group or others may access it; `chmod 600` it")
 }
 
@@ -57,8 +57,8 @@ pub fn check_private(file: &File) -> io::Result<()> {
 ///
 /// # Errors
 /// `PermissionDenied` with the reason.
-pub fn check_owned(file: &File) -> io::Result<()> {
-    mine::check(file, 0o022, "group or others may write to it; `chmod go-w` it")
+fn check_owned(file: &File) -> io::Result<()> {
+    mine::check(file, 0o022, "others than its owner may write it (chmod go-w changes that)")
 }
 
 fn refused(why: &str) -> io::Error {

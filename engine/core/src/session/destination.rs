@@ -218,7 +218,7 @@ impl Destination {
     /// Takes in a page: its sub-directories become known, then it is routed.
     fn receive(&mut self, mut listing: Listing, out: &mut Actions) {
         if let Some(receipts) = &mut self.receipts {
-            if let Err(error) = receipts.admit(&listing) {
+            if let Err(error) = receipts.admit(&listing, self.next_page) {
                 return self.abort(error, out);
             }
             for entry in listing.page.iter().filter(|entry| entry.meta.kind != Kind::Dir) {

@@ -3,10 +3,8 @@
 //!
 //! There are no accounts with numbers, no signals and no supervisor that hands over sockets: Ctrl-C ends the process.
 
-use std::fs::File;
 use std::io;
 use std::net::TcpListener;
-use std::path::Path;
 
 use crate::sys::{Account, Signal};
 
@@ -44,18 +42,6 @@ pub fn user_number(_name: &str) -> Option<u32> {
 /// The number of a group; as [`user_number`].
 pub fn group_number(_name: &str) -> Option<u32> {
     None
-}
-
-/// Opens a file that the operator wrote. Who else may change it is not looked at.
-///
-/// # Errors
-/// Those of opening it; `PermissionDenied` where it is no regular file.
-pub fn open_trusted(path: &Path, _secret: bool) -> io::Result<File> {
-    let file = File::open(path)?;
-    if file.metadata()?.is_file() {
-        return Ok(file);
-    }
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is not a regular file"))
 }
 
 /// The listening sockets that whoever started this process opened for it: none.

@@ -29,8 +29,6 @@ pub(super) struct Receipts {
     lost: HashSet<Slot>,
     /// Entries listed and not settled.
     unsettled: usize,
-    /// The number that the next page has.
-    next_page: u64,
     /// The number that the next directory has.
     next_dir: u64,
 }
@@ -53,7 +51,6 @@ impl Receipts {
             digests: BTreeMap::new(),
             lost: HashSet::new(),
             unsettled: 0,
-            next_page: 0,
             next_dir: DirId::BASE.0 + 1,
         }
     }
@@ -63,10 +60,10 @@ impl Receipts {
         Ticket(self.next)
     }
 
-    /// Whether a page is what an honest source sends next.
-    pub(super) fn admit(&mut self, listing: &Listing) -> Result<(), Error> {
+    /// Whether a page is what an honest source sends next, as page number `next_page`.
+    pub(super) fn admit(&mut self, listing: &Listing, next_page: u64) -> Result<(), Error> {
         let dirs = listing.page.iter().filter(|entry| entry.meta.kind == Kind::Dir).count() as u64;
-        let in_order = listing.number.0 == self.next_page && listing.first_child.0 == self.next_dir;
+        let in_order = listing.number.0 == next_page && listing.first_child.0 == self.next_dir;
         let is_hidden = listing.page.iter().any(|entry| entry.name.is_temporary());
         let is_dir = listing.meta.as_ref().is_none_or(|meta| meta.kind == Kind::Dir);
         // Below the destination directory there are no sources: a directory there would get another way for the filter.
@@ -80,7 +77,6 @@ impl Receipts {
             let why = "the source listed what it may not";
             return Err(Error::because(ErrorKind::Protocol, "receive", b"", why));
         }
-        self.next_page += 1;
         self.next_dir += dirs;
         Ok(())
     }

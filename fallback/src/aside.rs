@@ -6,7 +6,7 @@ use std::io;
 
 use blit_core::Error;
 use blit_core::entry::Kind;
-use blit_core::path::Name;
+use blit_core::path::{Name, RelPath};
 use blit_core::task::Dir;
 
 use crate::dir::{self, At, OpenedDir};
@@ -86,7 +86,12 @@ impl<'a> Aside<'a> {
 
     /// Makes it and what is missing above it, for nobody but the user.
     fn make(&self) -> io::Result<OpenDir> {
-        let top = Dir { path: blit_core::path::RelPath::root().into(), ..self.at.clone() };
+        if let Some((above, name)) = self.at.path.split_last()
+            && let Ok(above) = dir::open(&Dir::new(&self.at.root, above), Access::Search)
+        {
+            return enter(&above, &name);
+        }
+        let top = Dir::new(&self.at.root, RelPath::root());
         let top = dir::open(&top, Access::Search).map_err(io::Error::other)?;
         let mut at = sys::open_dir(&top, b"", Access::Search)?;
         for part in self.at.path.components() {

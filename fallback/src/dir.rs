@@ -14,6 +14,7 @@ use blit_core::{Error, ErrorKind};
 use crate::remove;
 use crate::replace::{Remains, Replace};
 use crate::sys::{self, Access, OpenDir};
+use crate::waypoints::Waypoints;
 
 /// A directory that a task works in, open.
 #[derive(Debug)]
@@ -43,9 +44,12 @@ pub fn open(dir: &Dir, access: Access) -> Result<OpenedDir, Error> {
     if let Some(held) = &dir.staged {
         return Ok(OpenedDir::Staged(staged_of(held, dir)?));
     }
-    let root = open_root(dir)?;
-    let open = if dir.root.follows() { sys::follow_dir } else { sys::open_dir };
-    let opened = open(root, dir.path.as_bytes(), access);
+    let (root, waypoints) = open_root(dir)?;
+    let opened = if dir.root.follows() {
+        sys::follow_dir(root, &dir.path.to_bytes(), access)
+    } else {
+        waypoints.open(root, &dir.path, access)
+    };
     opened.map(OpenedDir::Own).map_err(At::dir(dir).failed("open"))
 }
 
@@ -199,24 +203,24 @@ impl<'a> At<'a> {
     }
 }
 
-/// What the engine keeps in a root: the directory, or why it could not be opened.
-struct HeldRoot(Result<OpenDir, Error>);
+/// What the engine keeps in a root: the directory, or why it could not be opened, and what it holds below it.
+struct HeldRoot(Result<OpenDir, Error>, Waypoints);
 
 /// Makes `opened` the directory that `root` stands for, unless one is open already.
 pub(crate) fn hold_root(root: &Root, opened: OpenDir) {
-    root.held.get_or_init(|| Box::new(HeldRoot(Ok(opened))));
+    root.held.get_or_init(|| Box::new(HeldRoot(Ok(opened), Waypoints::default())));
 }
 
-fn open_root(dir: &Dir) -> Result<&OpenDir, Error> {
+fn open_root(dir: &Dir) -> Result<(&OpenDir, &Waypoints), Error> {
     let held = dir.root.held.get_or_init(|| {
         let path: PathBuf = dir.root.path().to_owned();
         let shown = || path.as_os_str().as_encoded_bytes().to_vec();
         let opened = sys::open_root(&path).map_err(|error| Error::io("open", &shown(), error));
-        Box::new(HeldRoot(opened))
+        Box::new(HeldRoot(opened, Waypoints::default()))
     });
     match held.downcast_ref::<HeldRoot>() {
-        Some(HeldRoot(Ok(root))) => Ok(root),
-        Some(HeldRoot(Err(error))) => Err(error.clone()),
+        Some(HeldRoot(Ok(root), waypoints)) => Ok((root, waypoints)),
+        Some(HeldRoot(Err(error), _)) => Err(error.clone()),
         None => Err(At::dir(dir).refused(ErrorKind::Internal, "open")),
     }
 }

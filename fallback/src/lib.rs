@@ -26,6 +26,7 @@ pub mod sys;
 mod take;
 mod threads;
 mod turn;
+mod waypoints;
 
 pub use confinement::Confinement;
 pub use threads::{ThreadEngine, run};

@@ -244,7 +244,7 @@ impl<'a> Placer<'a> {
 
     fn share(&mut self, from: &Dir, name: &Name, over: Over) -> Result<(), Error> {
         let is_open = |(dir, _): &(Dir, OpenedDir)| {
-            Arc::ptr_eq(&dir.root, &from.root) && dir.path.as_bytes() == from.path.as_bytes()
+            Arc::ptr_eq(&dir.root, &from.root) && dir.path == from.path
         };
         let (dir, opened) = match self.shared.take().filter(is_open) {
             Some(shared) => shared,
@@ -427,7 +427,7 @@ mod tests {
         sandbox.file("a/f", b"content");
         sandbox.file("b/old", b"old");
         std::fs::hard_link(sandbox.path("a/f"), sandbox.path("b/same")).expect("link");
-        let of = Arc::new(RelPath::new(&b"a/f"[..]).expect("valid"));
+        let of = RelPath::new(b"a/f").expect("valid");
         let link = |called: &str, over| Step::Link { name: name(called), of: of.clone(), over };
         let steps = vec![
             link("new", Over::Nothing),

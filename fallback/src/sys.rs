@@ -34,15 +34,16 @@ pub use windows::host::{
 };
 
 pub use platform::{
-    Names, Object, OpenDir, OpenEntry, acl_is_inherited, canonical_place, clone_file, confine,
-    copy_range, create_new, create_unnamed, exchange, file_system, follow_dir, follow_entry,
-    follow_file, identity, is_bad_handle, is_cached, is_cross_device, is_loop, is_not_permitted,
-    is_out_of_files, is_out_of_range, is_unsupported, link, link_unnamed, make_device, make_dir,
-    make_fifo, make_private_dir, make_socket, make_symlink, makes_contents_up, move_new, move_over,
-    next_extent, open_child, open_dir, open_entry, open_file, open_parent, open_root,
-    open_to_update, open_to_write, raise_open_files, read_at, read_link, remove_dir, remove_file,
-    remove_xattr, rename_new, rename_over, set_mode, set_owner, set_times, set_xattr, stat,
-    stat_at, sync, time_step_ns, try_lock, umask, will_need, write_at, xattrs_at, xattrs_of,
+    Names, OPEN_DIRS_CAN_MOVE, Object, OpenDir, OpenEntry, acl_is_inherited, canonical_place,
+    clone_file, confine, copy_range, create_new, create_unnamed, exchange, file_system, follow_dir,
+    follow_entry, follow_file, identity, is_bad_handle, is_cached, is_cross_device, is_loop,
+    is_not_permitted, is_out_of_files, is_out_of_range, is_unsupported, link, link_unnamed,
+    make_device, make_dir, make_fifo, make_private_dir, make_socket, make_symlink,
+    makes_contents_up, move_new, move_over, next_extent, open_child, open_dir, open_entry,
+    open_file, open_parent, open_root, open_to_update, open_to_write, raise_open_files, read_at,
+    read_link, remove_dir, remove_file, remove_xattr, rename_new, rename_over, set_mode, set_owner,
+    set_times, set_xattr, stat, stat_at, sync, time_step_ns, try_lock, umask, will_need, write_at,
+    xattrs_at, xattrs_of,
 };
 
 #[cfg(target_os = "linux")]

@@ -63,7 +63,7 @@ pub fn space(
             let access = access.ok_or_else(|| no_access(at))?;
             let (client, _) = Client::connect(&at.host, at.port, access)?;
             let module = at.module.as_deref().unwrap_or_default();
-            return client.space((module, at.path.as_bytes()), control);
+            return client.space((module, &at.path.to_bytes()), control);
         }
     };
     let asker = Asker { engine, control };

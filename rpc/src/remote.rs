@@ -139,7 +139,7 @@ fn one_module<'a>(places: &[&'a Remote]) -> Result<&'a Remote, Error> {
 }
 
 fn overlap(remote: &Remote, why: &str) -> Error {
-    let place = crate::shown::place(remote, remote.path.as_bytes());
+    let place = crate::shown::place(remote, &remote.path.to_bytes());
     Error::because(ErrorKind::Overlap, "copy", place.as_bytes(), why)
 }
 

@@ -89,7 +89,7 @@ fn renamed_whole(way: &Way<'_>, resolved: &Resolved, spec: &TransferSpec) -> Opt
     if !is_itself || meta.id.dev != resolved.facts.dir.id.dev {
         return None;
     }
-    let path = resolved.target.path.as_bytes().to_vec();
+    let path = resolved.target.path.to_bytes();
     if spec.dry_run {
         return Some(path);
     }
@@ -159,7 +159,7 @@ fn renamed(
     if !is_near || !(resolved.target.absent || is_free()?) {
         return None;
     }
-    let path = resolved.target.path.join(target_name).as_bytes().to_vec();
+    let path = resolved.target.path.join(target_name).to_bytes();
     if spec.dry_run {
         return Some(path);
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use crate::support::compare::{below, open_dir};
 use crate::support::mount::Mount;
 use crate::support::on_every_engine;
 use crate::support::sandbox::{Capability, Sandbox};
@@ -134,5 +135,51 @@ on_every_engine! {
     }
 }
 
+/// Makes so many directories one in the other below the directory `top`, with a file in the last one.
+fn make_deep(top: &Path) {
+    fs::create_dir(top).expect("own directory");
+    let mut at = open_dir(top);
+    for _ in 0..LEVELS {
+        fs::create_dir(below(&at, LEVEL.as_ref())).expect("own directory");
+        at = open_dir(&below(&at, LEVEL.as_ref()));
+    }
+    fs::write(below(&at, "file".as_ref()), "at the bottom").expect("own file");
+}
+
+#[test]
+fn ten_thousand_levels_take_seconds_and_little_memory() {
+    let sandbox = &Sandbox::new("threads");
+    // In memory where there is such a place: this is not about disks.
+    let shm = tempfile::Builder::new().prefix("blit-test-").tempdir_in("/dev/shm");
+    let root = shm.as_ref().map_or_else(|_| sandbox.path(""), |dir| dir.path().to_owned());
+    let [src, dst] = ["src", "dst"].map(|name| root.join(name).display().to_string());
+    let contents = format!("{src}/");
+    make_deep(Path::new(&src));
+    let start = Instant::now();
+    let run = |args: &[&str]| {
+        let peak = peak_kib(sandbox, args);
+        assert!(peak < DEEP_KIB_MAX, "{args:?} took {} MiB", peak / 1024);
+    };
+    for verb in ["copy", "copy", "check"] {
+        run(&[verb, &contents, &dst]);
+    }
+    run(&["rm", "-r", "--yes", &src]);
+    assert!(!Path::new(&src).exists());
+    let mut at = open_dir(Path::new(&dst));
+    for level in 0..LEVELS {
+        assert!(below(&at, LEVEL.as_ref()).is_dir(), "level {level} is missing");
+        at = open_dir(&below(&at, LEVEL.as_ref()));
+    }
+    assert_eq!(fs::read(below(&at, "file".as_ref())).expect("copied"), b"at the bottom");
+    run(&["rm", "-r", "--yes", &dst]);
+    assert!(!Path::new(&dst).exists());
+    assert!(start.elapsed() < DEEP_MAX, "{:?}", start.elapsed());
+}
+
+const LEVELS: u32 = 10_000;
+const LEVEL: &str = "a-name";
+const DEEP_KIB_MAX: u64 = 100 << 10;
+/// Many times what it takes on a busy machine; quadratic time would be many times that.
+const DEEP_MAX: Duration = Duration::from_secs(240);
 const ENTRIES: u32 = 1_000_000;
 const PEAK_KIB_MAX: u64 = 300 << 10;

@@ -180,11 +180,11 @@ mod tests {
             (remote.host.as_str(), remote.port, remote.module.as_deref()),
             ("::1", 99, Some("m"))
         );
-        assert_eq!((remote.path.as_bytes(), remote.contents), (&b"a/b"[..], true));
+        assert_eq!((remote.path.to_bytes(), remote.contents), (b"a/b".to_vec(), true));
         let Ok(Endpoint::Remote(remote)) = parse("host://a") else { panic!("remote") };
         assert_eq!(
-            (remote.port, remote.module, remote.path.as_bytes()),
-            (DEFAULT_PORT, None, &b"a"[..])
+            (remote.port, remote.module, remote.path.to_bytes()),
+            (DEFAULT_PORT, None, b"a".to_vec())
         );
     }
 

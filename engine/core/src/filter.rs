@@ -15,7 +15,7 @@ pub use self::list::Separator;
 use self::list::{PathList, mark};
 use crate::entry::{Entry, Kind, Time};
 use crate::error::{Error, ErrorKind};
-use crate::path::{Escaped, RelPath};
+use crate::path::{Escaped, Name, RelPath};
 
 /// Ordered rules, a list of paths, and limits. Without any of them everything is admitted.
 #[derive(Debug, Default)]
@@ -88,13 +88,21 @@ impl Filter {
     ///
     /// Asked from the top down: what is below a directory that is not admitted is not asked for. Links to directories are
     /// directories only where they are followed.
-    pub fn admits(&self, path: &RelPath, is_dir: bool) -> bool {
-        if path.is_root() {
+    pub fn admits(&self, path: &[u8], is_dir: bool) -> bool {
+        if path.is_empty() {
             return true;
         }
-        let path = path.as_bytes();
         let is_listed = self.list.as_ref().is_none_or(|list| list.admits(path, is_dir));
         is_listed && self.rules_admit(path, is_dir)
+    }
+
+    /// The same for the entries of one directory, the path of which is put together once.
+    pub fn inside(&self, dir: &RelPath) -> Inside<'_> {
+        let mut path = dir.to_bytes();
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        Inside { filter: self, dir_len: path.len(), path }
     }
 
     /// Whether a file is within the limits of size and age. Nothing else has limits.
@@ -343,16 +351,33 @@ thread_local! {
     static MATCHES: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
 
+/// A filter at a directory.
+#[derive(Debug)]
+pub struct Inside<'a> {
+    filter: &'a Filter,
+    /// The path of the directory with a slash behind it, and what was asked for last.
+    path: Vec<u8>,
+    dir_len: usize,
+}
+
+impl Inside<'_> {
+    /// As [`Filter::admits`], of the entry `name`.
+    pub fn admits(&mut self, name: &Name, is_dir: bool) -> bool {
+        self.path.truncate(self.dir_len);
+        self.path.extend_from_slice(name.as_bytes());
+        self.filter.admits(&self.path, is_dir)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::entry::{FileId, Meta};
-    use crate::path::Name;
 
-    fn path(text: &str) -> RelPath {
-        RelPath::new(text.as_bytes()).expect("valid")
+    fn path(text: &str) -> &[u8] {
+        text.as_bytes()
     }
 
     /// Whether `text` is reached from the top; a `/` at its end makes it a directory.
@@ -362,8 +387,8 @@ mod tests {
             None => (text, false),
         };
         let ancestors =
-            text.match_indices('/').all(|(at, _)| filter.admits(&path(&text[..at]), true));
-        ancestors && filter.admits(&path(text), is_dir)
+            text.match_indices('/').all(|(at, _)| filter.admits(path(&text[..at]), true));
+        ancestors && filter.admits(path(text), is_dir)
     }
 
     fn lines(text: &str) -> Filter {
@@ -505,7 +530,7 @@ mod tests {
         let again = again.build().expect("valid");
         assert_eq!(first.parts(), again.parts());
         assert_eq!(first.unmatched(), again.unmatched());
-        assert!(!again.admits(&path("x/q.o"), false) && again.admits(&path("y/z"), false));
+        assert!(!again.admits(path("x/q.o"), false) && again.admits(path("y/z"), false));
         first.add_matched(&again.matched());
         assert_eq!(first.unmatched(), again.unmatched());
         assert!(!first.matched().is_empty() && !first.unmatched().is_empty());
@@ -516,7 +541,7 @@ mod tests {
         for filter in
             [Filter::default(), Filter::builder().build().expect("valid"), lines("\n# a\n \n")]
         {
-            assert!(filter.admits(&RelPath::root(), true));
+            assert!(filter.admits(b"", true));
             assert!(reaches(&filter, "a/b"));
             assert!(filter.is_within_limits(&file(0, 0)));
             assert_eq!(filter.unmatched(), Vec::<String>::new());
@@ -526,7 +551,7 @@ mod tests {
     #[test]
     fn the_root_is_admitted_whatever_the_rules_say() {
         let filter = Filter::builder().exclude("*").exclude("/**").files_from(b"", Separator::Nul);
-        assert!(filter.build().expect("valid").admits(&RelPath::root(), true));
+        assert!(filter.build().expect("valid").admits(b"", true));
     }
 
     #[test]
@@ -564,8 +589,9 @@ mod tests {
     #[test]
     fn names_that_are_not_utf_8_are_filtered_too() {
         let filter = Filter::builder().exclude("*.tmp").build().expect("valid");
-        let bad = RelPath::new(&b"\xff\xfe.tmp"[..]).expect("valid");
-        assert!(!filter.admits(&bad, false));
+        let bad = Name::new(&b"\xff\xfe.tmp"[..]).expect("valid");
+        assert!(!filter.admits(bad.as_bytes(), false));
+        assert!(!filter.inside(&RelPath::new(b"a/b").expect("valid")).admits(&bad, false));
     }
 
     #[test]
@@ -605,7 +631,7 @@ mod tests {
             dir.meta.kind = kind;
             assert!(filter.is_within_limits(&dir));
         }
-        assert!(filter.admits(&path("a"), false));
+        assert!(filter.admits(path("a"), false));
     }
 
     #[test]
@@ -617,8 +643,8 @@ mod tests {
             .files_from(b"a.o\nb.o\ngone\n", Separator::Newline)
             .build()
             .expect("valid");
-        assert!(filter.admits(&path("a.o"), false));
-        assert!(!filter.admits(&path("cache"), false));
+        assert!(filter.admits(path("a.o"), false));
+        assert!(!filter.admits(path("cache"), false));
         let unmatched = [
             "lists/rules:3: *.bak",
             "lists/rules:5: cache/",
@@ -626,7 +652,7 @@ mod tests {
             "files-from entry 2: b.o",
         ];
         assert_eq!(filter.unmatched()[..4], unmatched);
-        assert!(filter.admits(&path("b.o"), false));
+        assert!(filter.admits(path("b.o"), false));
         let last = ["lists/rules:3: *.bak", "lists/rules:5: cache/", "files-from entry 3: gone"];
         assert_eq!(filter.unmatched(), last);
     }
@@ -702,11 +728,11 @@ mod tests {
                 .map(|(glob, _)| Filter::builder().exclude(glob).build().expect("valid"))
                 .collect();
             for (text, is_dir) in &paths {
-                let hits = alone.iter().map(|filter| !filter.admits(&path(text), *is_dir));
+                let hits = alone.iter().map(|filter| !filter.admits(path(text), *is_dir));
                 let hits: Vec<bool> = hits.collect();
                 let last = hits.iter().zip(&rules).rfind(|(hit, _)| **hit);
                 let expected = last.is_none_or(|(_, (_, includes))| *includes);
-                prop_assert_eq!(filter.admits(&path(text), *is_dir), expected, "{} {:?}", text, rules);
+                prop_assert_eq!(filter.admits(path(text), *is_dir), expected, "{} {:?}", text, rules);
             }
             let unmatched = alone.iter().map(|filter| filter.unmatched().len()).sum::<usize>();
             prop_assert_eq!(filter.unmatched().len(), unmatched);

@@ -2,6 +2,7 @@
 //! It must not touch a file system and does not know which names an operating system can hold.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind};
 
@@ -89,9 +90,20 @@ impl fmt::Display for Name {
     }
 }
 
-/// A path below a root: names joined by `/`; empty for the root itself. Its length has no bound of its own.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct RelPath(Box<[u8]>);
+/// A path below a root: names joined by `/`; empty for the root itself. Its length has no bound of its own. It is a chain of
+/// names that each path shares with those below it, so that a path is made and kept at the price of its last name, however
+/// deep it is; whoever asks for its bytes pays for all of it.
+#[derive(Clone, Default)]
+pub struct RelPath(Option<Arc<Node>>);
+
+struct Node {
+    above: RelPath,
+    name: Name,
+    /// Bytes of the whole path.
+    len: usize,
+    /// Names in the whole path.
+    depth: usize,
+}
 
 impl RelPath {
     /// The root itself.
@@ -103,54 +115,115 @@ impl RelPath {
     ///
     /// # Errors
     /// `InvalidName` when a component is not a valid [`Name`], so also for absolute paths and `..`.
-    pub fn new(bytes: impl Into<Box<[u8]>>) -> Result<Self, Error> {
-        let bytes = bytes.into();
-        if bytes.is_empty() || bytes.split(|byte| *byte == b'/').all(component_is_valid) {
-            Ok(Self(bytes))
-        } else {
-            Err(Error::new(ErrorKind::InvalidName, "path", &bytes))
+    pub fn new(bytes: impl AsRef<[u8]>) -> Result<Self, Error> {
+        let bytes = bytes.as_ref();
+        if bytes.is_empty() {
+            return Ok(Self::root());
         }
+        if !bytes.split(|byte| *byte == b'/').all(component_is_valid) {
+            return Err(Error::new(ErrorKind::InvalidName, "path", bytes));
+        }
+        let names = bytes.split(|byte| *byte == b'/').map(|part| Name(part.into()));
+        Ok(names.fold(Self::root(), |above, name| above.join(&name)))
     }
 
     /// This path with `name` below it.
     #[must_use]
     pub fn join(&self, name: &Name) -> Self {
-        if self.is_root() {
-            return Self(name.0.clone());
-        }
-        let mut bytes = Vec::with_capacity(self.0.len() + 1 + name.0.len());
-        bytes.extend_from_slice(&self.0);
-        bytes.push(b'/');
-        bytes.extend_from_slice(&name.0);
-        Self(bytes.into_boxed_slice())
+        let above = self.0.as_deref().map_or(0, |node| node.len + 1);
+        let (len, depth) = (above + name.0.len(), self.depth() + 1);
+        Self(Some(Arc::new(Node { above: self.clone(), name: name.clone(), len, depth })))
     }
 
     /// The path above and the last name; `None` for the root.
     pub fn split_last(&self) -> Option<(Self, Name)> {
-        if self.is_root() {
-            return None;
-        }
-        let at = self.0.iter().rposition(|byte| *byte == b'/');
-        let (parent, name) = match at {
-            Some(at) => (&self.0[..at], &self.0[at + 1..]),
-            None => (&self.0[..0], &self.0[..]),
-        };
-        Some((Self(parent.into()), Name(name.into())))
+        self.0.as_deref().map(|node| (node.above.clone(), node.name.clone()))
     }
 
     /// The names from the root down, as bytes.
     pub fn components(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.split(|byte| *byte == b'/').filter(|part| !part.is_empty())
+        let mut names: Vec<&[u8]> = self.upwards().map(|node| node.name.as_bytes()).collect();
+        names.reverse();
+        names.into_iter()
     }
 
     /// Whether this is the root itself.
     pub fn is_root(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
+    }
+
+    /// How many names there are.
+    pub fn depth(&self) -> usize {
+        self.0.as_deref().map_or(0, |node| node.depth)
+    }
+
+    /// The path of the first `depth` names; all of it where it has no more.
+    #[must_use]
+    pub fn ancestor(&self, depth: usize) -> Self {
+        let mut at = self;
+        while let Some(node) = at.0.as_deref().filter(|node| node.depth > depth) {
+            at = &node.above;
+        }
+        at.clone()
+    }
+
+    /// Whether both are one chain and not only equal, which takes one step to tell.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(another)) => Arc::ptr_eq(one, another),
+            (one, another) => one.is_none() && another.is_none(),
+        }
     }
 
     /// The bytes of the path, without a leading or trailing slash.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.to_bytes_below(0)
+    }
+
+    /// The bytes of what follows the first `depth` names.
+    pub fn to_bytes_below(&self, depth: usize) -> Vec<u8> {
+        let last = self.0.as_deref().filter(|node| node.depth > depth);
+        let Some(last) = last else { return Vec::new() };
+        let skipped = self.upwards().find(|node| node.depth == depth).map_or(0, |top| top.len + 1);
+        let mut bytes = vec![b'/'; last.len - skipped];
+        let mut end = bytes.len();
+        for node in self.upwards().take_while(|node| node.depth > depth) {
+            let start = end - node.name.0.len();
+            bytes[start..end].copy_from_slice(&node.name.0);
+            end = start.saturating_sub(1);
+        }
+        bytes
+    }
+
+    /// From the last name up.
+    fn upwards(&self) -> impl Iterator<Item = &Node> {
+        std::iter::successors(self.0.as_deref(), |node| node.above.0.as_deref())
+    }
+}
+
+impl PartialEq for RelPath {
+    fn eq(&self, other: &Self) -> bool {
+        let (mut one, mut another) = (self, other);
+        while !one.is_same(another) {
+            let (Some(left), Some(right)) = (&one.0, &another.0) else { return false };
+            if left.len != right.len || left.name != right.name {
+                return false;
+            }
+            (one, another) = (&left.above, &right.above);
+        }
+        true
+    }
+}
+
+impl Eq for RelPath {}
+
+impl Drop for Node {
+    /// Lets go of the chain name by name: one within the other, a deep one would not fit on the stack.
+    fn drop(&mut self) {
+        let mut above = self.above.0.take();
+        while let Some(mut node) = above.and_then(Arc::into_inner) {
+            above = node.above.0.take();
+        }
     }
 }
 
@@ -162,7 +235,7 @@ impl fmt::Debug for RelPath {
 
 impl fmt::Display for RelPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_root() { f.write_str(".") } else { write!(f, "{}", Escaped(&self.0)) }
+        if self.is_root() { f.write_str(".") } else { write!(f, "{}", Escaped(&self.to_bytes())) }
     }
 }
 
@@ -242,6 +315,55 @@ mod tests {
             assert_eq!(parent.join(&name).split_last(), Some((parent, name.clone())));
         }
         assert_eq!(RelPath::root().split_last(), None);
+    }
+
+    #[test]
+    fn paths_are_equal_as_their_bytes_are_however_they_were_made() {
+        let paths: Vec<&[u8]> =
+            vec![b"", b"a", b"b", b"a/b", b"b/b", b"ab", b"a/b/c", b"b/b/c", b"a/bc"];
+        for one in &paths {
+            let made = RelPath::new(one).expect("valid");
+            let names = one.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
+            assert_eq!((made.to_bytes(), made.depth()), (one.to_vec(), names.clone().count()));
+            assert!(made.components().eq(names));
+            for another in &paths {
+                let second = RelPath::new(another).expect("valid");
+                assert_eq!(made == second, one == another, "{made} {second}");
+                assert_eq!(made.is_same(&second), one.is_empty() && another.is_empty());
+            }
+            assert!(made.is_same(&made.clone()));
+        }
+    }
+
+    #[test]
+    fn a_path_is_its_ancestor_and_what_is_below_that() {
+        let path = RelPath::new(b"a/bb/c").expect("valid");
+        let parts: [(&[u8], &[u8]); 5] = [
+            (b"", b"a/bb/c"),
+            (b"a", b"bb/c"),
+            (b"a/bb", b"c"),
+            (b"a/bb/c", b""),
+            (b"a/bb/c", b""),
+        ];
+        for (depth, (above, below)) in parts.into_iter().enumerate() {
+            assert_eq!(path.ancestor(depth).to_bytes(), above);
+            assert_eq!(path.to_bytes_below(depth), below);
+        }
+    }
+
+    #[test]
+    fn a_path_of_a_million_names_is_compared_and_dropped_on_a_small_stack() {
+        let name = Name::new(&b"d"[..]).expect("valid");
+        let run = move || {
+            let make = || (0..1_000_000).fold(RelPath::root(), |above, _| above.join(&name));
+            let (one, another) = (make(), make());
+            assert!(one == another && one != one.join(&name));
+            let kept = one.ancestor(500_000);
+            drop(one);
+            assert_eq!((kept.depth(), kept.to_bytes().len()), (500_000, 999_999));
+        };
+        let small = std::thread::Builder::new().stack_size(64 * 1024);
+        small.spawn(run).expect("a thread").join().expect("it comes to its end");
     }
 
     #[test]

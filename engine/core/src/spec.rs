@@ -154,8 +154,10 @@ pub struct Counterpart {
 impl Counterpart {
     /// What stands in it for the directory `dir` of the destination.
     pub fn place_of(&self, dir: &Dir) -> Dir {
-        let below = dir.path.as_bytes().strip_prefix(self.base.as_bytes()).unwrap_or_default();
-        let below = below.strip_prefix(b"/").unwrap_or(below);
+        if self.base.is_root() {
+            return Dir::new(&self.root, dir.path.clone());
+        }
+        let below = dir.path.to_bytes_below(self.base.depth());
         Dir::new(&self.root, RelPath::new(below).unwrap_or_else(|_| RelPath::root()))
     }
 }

@@ -38,7 +38,7 @@ pub struct Dir {
     /// The root.
     pub root: Arc<Root>,
     /// The way from the root. For a staged directory: its final place, used in messages only.
-    pub path: Arc<RelPath>,
+    pub path: RelPath,
     /// The staged directory itself, where it is not yet at `path`.
     pub staged: Option<Held>,
 }
@@ -46,7 +46,7 @@ pub struct Dir {
 impl Dir {
     /// The directory `path` below `root`.
     pub fn new(root: &Arc<Root>, path: RelPath) -> Self {
-        Self { root: Arc::clone(root), path: Arc::new(path), staged: None }
+        Self { root: Arc::clone(root), path, staged: None }
     }
 
     /// The directory `name` in this one.
@@ -58,7 +58,8 @@ impl Dir {
     /// The whole path for messages: the root as the user gave it, then the way below it.
     pub fn shown(&self, name: Option<&Name>) -> Vec<u8> {
         let mut bytes = self.root.path().as_os_str().as_encoded_bytes().to_vec();
-        let below = [Some(self.path.as_bytes()), name.map(Name::as_bytes)];
+        let path = self.path.to_bytes();
+        let below = [Some(&path[..]), name.map(Name::as_bytes)];
         for part in below.into_iter().flatten().filter(|part| !part.is_empty()) {
             if bytes == b"." {
                 bytes.clear();
@@ -395,7 +396,7 @@ pub enum Step {
         /// The new name.
         name: Name,
         /// The existing one.
-        of: Arc<RelPath>,
+        of: RelPath,
         /// What stands there now.
         over: Over,
     },

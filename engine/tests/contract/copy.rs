@@ -116,7 +116,7 @@ pub(crate) fn copy_over_an_entry_replaces_a_symlink_and_not_its_target(rig: &Rig
 pub(crate) fn copy_over_an_entry_keeps_one_name_of_two(rig: &Rig) {
     three_files(rig);
     rig.write("dst/a", "old");
-    let of = Arc::new(crate::rig::way_of(b"a"));
+    let of = crate::rig::way_of(b"a");
     rig.arrange(rig.dst(), vec![Step::Link { name: name_of("twin"), of, over: Over::Nothing }]);
     rig.copy(copy_of(rig, rig.dst(), CopyInto::Existing, Over::Entry));
     assert_eq!(rig.read("dst/a").as_deref(), Some(&b"1234"[..]));
@@ -127,7 +127,7 @@ pub(crate) fn copy_in_place_keeps_the_inode_unless_it_has_other_names(rig: &Rig)
     three_files(rig);
     rig.write("dst/a", "old and longer");
     rig.write("dst/b", "old");
-    let of = Arc::new(crate::rig::way_of(b"b"));
+    let of = crate::rig::way_of(b"b");
     rig.arrange(rig.dst(), vec![Step::Link { name: name_of("twin"), of, over: Over::Nothing }]);
     let id = |name: &str| rig.see(&rig.dst(), name).map(|meta| meta.id);
     let before = [id("a"), id("b")];

@@ -1,8 +1,6 @@
 //! What hard links promise.
 //! It must not look at contents where the inode tells.
 
-use std::sync::Arc;
-
 use blit_core::ErrorKind;
 use blit_core::entry::Kind;
 use blit_core::task::{Over, Step};
@@ -117,5 +115,5 @@ pub(crate) fn a_link_into_a_staged_directory_is_published_with_it(rig: &Rig) {
 }
 
 fn link(name: &str, of: &str, over: Over) -> Step {
-    Step::Link { name: name_of(name), of: Arc::new(way_of(of.as_bytes())), over }
+    Step::Link { name: name_of(name), of: way_of(of.as_bytes()), over }
 }

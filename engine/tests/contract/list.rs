@@ -210,7 +210,7 @@ pub(crate) fn what_is_listed_is_exact(rig: &Rig) {
     rig.write("src/file", "12345");
     rig.mkdir("src/dir");
     rig.symlink(rig.src(), "link", b"some/where");
-    let of = Arc::new(crate::rig::way_of(b"file"));
+    let of = crate::rig::way_of(b"file");
     let link = Step::Link { name: name_of("other"), of, over: Over::Nothing };
     let pipe = Step::Node { entry: rig.entry("pipe", Kind::Fifo), over: Over::Nothing };
     rig.arrange(rig.src(), vec![link, pipe]);

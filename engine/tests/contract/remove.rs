@@ -145,7 +145,7 @@ pub(crate) fn unchanged_keeps_what_changed_and_says_so(rig: &Rig) {
 
 pub(crate) fn unchanged_removes_all_names_of_an_inode_one_after_another(rig: &Rig) {
     rig.write("src/one", "content");
-    let of = Arc::new(way_of(b"one"));
+    let of = way_of(b"one");
     rig.arrange(rig.src(), vec![Step::Link { name: name_of("two"), of, over: Over::Nothing }]);
     let removal = Removal::Unchanged(rig.page(&rig.src()));
     // The second one has another time of change and another number of names by then.

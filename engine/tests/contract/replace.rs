@@ -1,8 +1,6 @@
 //! What replacing promises where a directory is involved.
 //! It must not assume how two entries change places.
 
-use std::sync::Arc;
-
 use blit_core::ErrorKind;
 use blit_core::entry::{Changes, Kind};
 use blit_core::task::{CopyInto, Over, Removal, Step, Task};
@@ -31,7 +29,7 @@ pub(crate) fn nodes_and_links_replace_trees(rig: &Rig) {
         entry.meta.target = (kind == Kind::Symlink).then(|| b"target"[..].into());
         Step::Node { entry, over: Over::Tree }
     };
-    let of = Arc::new(way_of(b"kept/kept"));
+    let of = way_of(b"kept/kept");
     let link = |name| Step::Link { name: name_of(name), of: of.clone(), over: Over::Tree };
     let steps = vec![
         node("dir", Kind::Symlink),

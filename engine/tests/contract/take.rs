@@ -103,7 +103,7 @@ pub(crate) fn taking_over_an_entry_never_replaces_a_directory(rig: &Rig) {
 pub(crate) fn taking_a_name_over_another_of_the_same_file_leaves_one(rig: &Rig) {
     rig.mkdir("dst/from");
     rig.write("dst/from/file", "content");
-    let of = way_of(b"from/file").into();
+    let of = way_of(b"from/file");
     rig.arrange(rig.dst(), vec![Step::Link { name: name_of("file"), of, over: Over::Nothing }]);
     let from = || rig.dir("dst", "from");
     let placed = rig.place(rig.dst(), vec![take(from(), "file", "file", Over::Entry)]);

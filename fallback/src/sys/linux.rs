@@ -356,6 +356,9 @@ fn status_field(field: &str, radix: u32) -> Option<u64> {
     u64::from_str_radix(line.trim(), radix).ok()
 }
 
+/// Whether a directory can be renamed while it, or one below it, is open.
+pub const OPEN_DIRS_CAN_MOVE: bool = true;
+
 static OPENAT2_IS_MISSING: AtomicBool = AtomicBool::new(false);
 
 const SEARCH: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);

@@ -369,3 +369,6 @@ const SEARCH: OFlag = OFlag::from_bits_retain(libc::O_SEARCH).union(OFlag::O_CLO
 const CONTENT: OFlag =
     OFlag::O_RDONLY.union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
 const LINK_ITSELF: OFlag = OFlag::from_bits_retain(libc::O_SYMLINK);
+
+/// Whether a directory can be renamed while it, or one below it, is open.
+pub const OPEN_DIRS_CAN_MOVE: bool = true;

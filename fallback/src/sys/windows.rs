@@ -403,6 +403,9 @@ const UNSUPPORTED: [u32; 4] = [
     codes::ERROR_INVALID_PARAMETER,
 ];
 
+/// Whether a directory can be renamed while it, or one below it, is open.
+pub const OPEN_DIRS_CAN_MOVE: bool = false;
+
 #[cfg(test)]
 mod tests {
     use super::*;

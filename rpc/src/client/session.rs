@@ -239,7 +239,7 @@ impl Ask<'_> {
                 self.write_spec(params.reborrow().init_spec());
                 params.set_peer(peer);
                 let mut target = params.init_target();
-                target.set_path(path.as_bytes());
+                target.set_path(&path.to_bytes());
                 target.set_contents(contents);
                 target.set_one_file(one_file);
                 let answer = request.send().promise.await;
@@ -264,7 +264,7 @@ impl Ask<'_> {
                 self.write_spec(params.reborrow().init_spec());
                 params.set_peer(peer);
                 let mut source = params.init_source();
-                source.set_path(path.as_bytes());
+                source.set_path(&path.to_bytes());
                 source.set_contents(contents);
                 let answer = request.send().promise.await;
                 let answer = answer.map_err(|error| self.conn.failed(&error))?;
@@ -288,7 +288,7 @@ impl Ask<'_> {
         let mut sources = params.init_sources(narrow(paths.len()));
         for (index, (path, contents)) in (0..).zip(paths) {
             let mut source = sources.reborrow().get(index);
-            source.set_path(path.as_bytes());
+            source.set_path(&path.to_bytes());
             source.set_contents(*contents);
         }
         let answer = request.send().promise.await.map_err(|error| self.conn.failed(&error))?;
@@ -321,7 +321,7 @@ impl Ask<'_> {
         params.set_peer(peer);
         let mut list = params.init_paths(narrow(paths.len()));
         for (index, path) in (0..).zip(paths) {
-            list.set(index, path.as_bytes());
+            list.set(index, &path.to_bytes());
         }
         let answer = request.send().promise.await.map_err(|error| self.conn.failed(&error))?;
         let answer = answer.get().map_err(unreadable)?;

@@ -294,7 +294,7 @@ impl Room {
         let asking = &self.guest.asking;
         if asking.replace(true) {
             let why = "this connection waits for another answer of this kind";
-            return Err(Error::because(ErrorKind::Exhausted, "examine", path.as_bytes(), why));
+            return Err(Error::because(ErrorKind::Exhausted, "examine", &path.to_bytes(), why));
         }
         let facts = session::space(&self.guest, &self.info.name, path).await;
         asking.set(false);
@@ -302,11 +302,29 @@ impl Room {
     }
 }
 
-fn path(bytes: capnp::Result<&[u8]>) -> Result<RelPath, Error> {
-    let bytes = bytes.map_err(unreadable)?;
-    RelPath::new(bytes).map_err(|_| {
-        refused("open", bytes, "a path stays below its module: no .. and no empty names in it")
-    })
+/// Reads the paths of one order. Each name of a path takes many times the room that it has in a message, so they are
+/// counted before they are kept.
+#[derive(Default)]
+struct Paths {
+    names: usize,
+}
+
+impl Paths {
+    fn path(&mut self, bytes: capnp::Result<&[u8]>) -> Result<RelPath, Error> {
+        let bytes = bytes.map_err(unreadable)?;
+        self.names += bytes.split(|byte| *byte == b'/').count();
+        if self.names > NAMES_MAX {
+            let why = format!("the paths of an order have at most {NAMES_MAX} names together");
+            return Err(refused("open", b"", &why));
+        }
+        RelPath::new(bytes).map_err(|_| {
+            refused("open", bytes, "a path stays below its module: no .. and no empty names in it")
+        })
+    }
+
+    fn source(&mut self, from: schema::source_path::Reader<'_>) -> Result<(RelPath, bool), Error> {
+        Ok((self.path(from.get_path())?, from.get_contents()))
+    }
 }
 
 /// Whether so many paths are few enough for one order. A list of nothing takes no room in a message.
@@ -317,10 +335,6 @@ fn check_count(count: u32) -> Result<(), Error> {
     Err(refused("open", b"", &format!("an order has at most {PATHS_MAX} paths")))
 }
 
-fn source(from: schema::source_path::Reader<'_>) -> Result<(RelPath, bool), Error> {
-    Ok((path(from.get_path())?, from.get_contents()))
-}
-
 impl module::Server for Room {
     fn look(
         self: Rc<Self>,
@@ -328,7 +342,9 @@ impl module::Server for Room {
         mut results: module::LookResults,
     ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
         let opening = params.get().map(|params| {
-            let order = params.get_source().map_err(unreadable).and_then(source).map(Order::Look);
+            let source = params.get_source().map_err(unreadable);
+            let source = source.and_then(|source| Paths::default().source(source));
+            let order = source.map(Order::Look);
             self.opening(order, params.get_spec(), params.get_peer())
         });
         async move {
@@ -348,7 +364,9 @@ impl module::Server for Room {
         let opening = params.get().map(|params| {
             let order = params.get_sources().map_err(unreadable).and_then(|list| {
                 check_count(list.len())?;
-                list.iter().map(source).collect::<Result<Vec<_>, Error>>().map(Order::Pull)
+                let mut paths = Paths::default();
+                let sources = list.iter().map(|source| paths.source(source));
+                sources.collect::<Result<Vec<_>, Error>>().map(Order::Pull)
             });
             self.opening(order, params.get_spec(), params.get_peer())
         });
@@ -380,7 +398,7 @@ impl module::Server for Room {
     ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
         let opening = params.get().map(|params| {
             let order = params.get_target().map_err(unreadable).and_then(|target| {
-                let path = path(target.get_path())?;
+                let path = Paths::default().path(target.get_path())?;
                 let (contents, one_file) = (target.get_contents(), target.get_one_file());
                 Ok(Order::Push { path, contents, one_file })
             });
@@ -417,7 +435,9 @@ impl module::Server for Room {
         let opening = params.get().map(|params| {
             let order = params.get_paths().map_err(unreadable).and_then(|list| {
                 check_count(list.len())?;
-                list.iter().map(path).collect::<Result<Vec<_>, Error>>().map(Order::Remove)
+                let mut paths = Paths::default();
+                let paths = list.iter().map(|path| paths.path(path));
+                paths.collect::<Result<Vec<_>, Error>>().map(Order::Remove)
             });
             self.opening(order, params.get_spec(), params.get_peer())
         });
@@ -436,7 +456,7 @@ impl module::Server for Room {
         mut results: module::SpaceResults,
     ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
         self.guest.touch();
-        let path = params.get().map(|params| path(params.get_path()));
+        let path = params.get().map(|params| Paths::default().path(params.get_path()));
         async move {
             let facts = match path? {
                 Ok(path) => self.space_at(path).await,
@@ -464,5 +484,7 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 const NAME_CHARS_MAX: usize = 64;
 /// Paths of one order.
 const PATHS_MAX: u32 = 64 << 10;
+/// Names in the paths of an order: some 100 MiB while it is read, and many times what a user types.
+const NAMES_MAX: usize = 1 << 20;
 /// Sessions of one connection at a time.
 const SESSIONS_MAX: usize = 1;

@@ -59,7 +59,8 @@ pub(super) struct Departure {
 pub(super) struct Outcome {
     pub(super) removed: u64,
     pub(super) failures: Vec<Error>,
-    pub(super) paths: Vec<Vec<u8>>,
+    /// What left, and the directories that held it.
+    pub(super) gone: Vec<(Dir, Name)>,
 }
 
 impl Departures {
@@ -172,10 +173,13 @@ impl Departures {
         match result {
             Ok(Output::Removed(Removed { files, dirs, failures })) => {
                 outcome.removed = files + dirs;
-                let shown = |name: &Name| departure.from.shown(Some(name));
-                let paths = departure.names.iter().map(shown);
-                let failed = |path: &Vec<u8>| failures.iter().any(|error| *error.path == **path);
-                outcome.paths = paths.filter(|path| failures.is_empty() || !failed(path)).collect();
+                let failed = |name: &Name| {
+                    let path = departure.from.shown(Some(name));
+                    failures.iter().any(|error| *error.path == *path)
+                };
+                let gone = departure.names.iter();
+                let gone = gone.filter(|name| failures.is_empty() || !failed(name));
+                outcome.gone = gone.map(|name| (departure.from.clone(), name.clone())).collect();
                 // A directory in which something stays, stays too; that something was told already.
                 let is_dir = departure.itself.is_some();
                 let told = |error: &Error| !(is_dir && error.kind == ErrorKind::NotEmpty);
@@ -202,9 +206,9 @@ impl Departures {
 
     fn put(&mut self, departure: Departure, removal: Removal) {
         if self.dry_run {
-            let shown = |name: &Name| departure.from.shown(Some(name));
+            let gone = |name| (departure.from.clone(), name);
             self.pretended.removed += departure.names.len() as u64;
-            self.pretended.paths.extend(departure.names.iter().map(shown));
+            self.pretended.gone.extend(departure.names.into_iter().map(gone));
             if let Some(dir) = departure.itself {
                 self.dirs.remove(&dir);
             }

@@ -466,16 +466,10 @@ impl Destination {
         {
             let path = match name {
                 Some(name) => folder.to.path.join(name),
-                None => RelPath::clone(&folder.to.path),
+                None => folder.to.path.clone(),
             };
-            let path = below(&self.top, path.as_bytes());
+            let path = path.to_bytes_below(self.top.depth());
             out.changes.push(Change { action, path, metadata });
         }
     }
-}
-
-/// The part of `path` that is below `top`.
-fn below(top: &RelPath, path: &[u8]) -> Vec<u8> {
-    let rest = path.strip_prefix(top.as_bytes()).unwrap_or(path);
-    rest.strip_prefix(b"/").unwrap_or(rest).to_vec()
 }

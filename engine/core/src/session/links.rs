@@ -2,7 +2,6 @@
 //! It must not know how a link is made.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::entry::FileId;
 use crate::path::RelPath;
@@ -17,7 +16,7 @@ pub(super) struct Links {
 #[derive(Debug)]
 struct Group {
     /// Where the first name stands at the destination.
-    leader: Arc<RelPath>,
+    leader: RelPath,
     state: State,
     waiting: Vec<Follower>,
     /// Names that the source says there are and that were not answered yet.
@@ -61,7 +60,7 @@ pub(super) enum Answer {
     /// It already is the leader's inode.
     Same,
     /// It becomes a link to this path.
-    Link(Arc<RelPath>),
+    Link(RelPath),
     /// It waits until the leader is there.
     Wait,
     /// The leader failed; this one takes its place and its content is transferred.
@@ -75,7 +74,7 @@ impl Links {
             return Part::Follower;
         }
         let group = Group {
-            leader: Arc::new(path()),
+            leader: path(),
             state: State::Pending,
             waiting: Vec::new(),
             unanswered: nlink.saturating_sub(1),
@@ -93,10 +92,10 @@ impl Links {
                 return Answer::Wait;
             }
             State::Done(known) if known.is_some() && known == follower.old => Answer::Same,
-            State::Done(_) => Answer::Link(Arc::clone(&group.leader)),
+            State::Done(_) => Answer::Link(group.leader.clone()),
             State::Failed => {
                 group.state = State::Pending;
-                group.leader = Arc::new(path);
+                group.leader = path;
                 Answer::Lead
             }
         };

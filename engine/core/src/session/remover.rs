@@ -175,11 +175,10 @@ impl Remover {
         node.dev = listed.dir.map(|dir| dir.id.dev).or(node.dev);
         let mut files = Vec::new();
         let mut dirs = Vec::new();
+        let mut filter = self.rules.filter.as_ref().map(|filter| filter.inside(&node.way));
         for entry in listed.entries {
             let is_dir = entry.meta.kind == Kind::Dir;
-            let way = node.way.join(&entry.name);
-            let admitted =
-                self.rules.filter.as_ref().is_none_or(|filter| filter.admits(&way, is_dir));
+            let admitted = filter.as_mut().is_none_or(|filter| filter.admits(&entry.name, is_dir));
             let is_foreign = node.dev.is_some_and(|dev| dev != entry.meta.id.dev);
             let is_mount = entry.meta.mounted || is_dir && is_foreign;
             let keeps = self.rules.backup.as_ref().is_some_and(|kept| kept.id == entry.meta.id);
@@ -189,7 +188,7 @@ impl Remover {
                     let stays = is_mount && !keeps;
                     orders.failures.extend(stays.then(|| mounted(&node.dir, &entry.name)));
                 }
-                (true, true) => dirs.push((way, entry.name)),
+                (true, true) => dirs.push((node.way.join(&entry.name), entry.name)),
                 (true, false) => files.push(entry.name),
             }
         }

@@ -291,9 +291,8 @@ impl Source {
             self.item_open = more;
         }
         if let Some(filter) = &self.spec.filter {
-            entries.retain(|entry| {
-                filter.admits(&place.way.join(&entry.name), entry.meta.kind == Kind::Dir)
-            });
+            let mut inside = filter.inside(&place.way);
+            entries.retain(|entry| inside.admits(&entry.name, entry.meta.kind == Kind::Dir));
         }
         if let (true, Some(dir)) = (self.spec.one_file_system, &dir) {
             place.dev.get_or_insert(dir.id.dev);
@@ -436,8 +435,9 @@ impl Source {
             self.summary.fail(error);
         }
         if self.spec.itemise {
-            let told = |path| Change::new(Action::Removed, path);
-            out.changes.extend(outcome.paths.into_iter().map(told));
+            let told =
+                |(dir, name): (Dir, Name)| Change::new(Action::Removed, dir.shown(Some(&name)));
+            out.changes.extend(outcome.gone.into_iter().map(told));
         }
     }
 

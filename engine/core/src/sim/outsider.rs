@@ -84,7 +84,7 @@ pub(super) fn remove(volume: &mut Volume, dir: Ino, name: &Name) -> Call<()> {
 pub(super) fn record_source(volume: &mut Volume, copy: &Copy, content: &[u8], pick: Pick) {
     let Some(entry) = copy.page.get(pick.index) else { return };
     let path = copy.to.path.join(&entry.name);
-    volume.edits.push((path.as_bytes().to_vec(), content.to_vec()));
+    volume.edits.push((path.to_bytes(), content.to_vec()));
 }
 
 /// Notes that all names of `ino` below `below` have had `content`.

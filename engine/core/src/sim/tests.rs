@@ -377,7 +377,7 @@ fn another_name_of_the_same_file_is_replaced_without_a_trace() {
     let disk = disk();
     disk.file("/dst/x", "one");
     disk.link("/dst/y", "/dst/x");
-    let of = Arc::new(RelPath::new(&b"x"[..]).expect("valid"));
+    let of = RelPath::new(b"x").expect("valid");
     let steps = vec![Step::Link { name: name("y"), of, over: Over::Entry }];
     let place = Place { to: dir("/dst", ""), steps, manner: MANNER };
     Bench::quiet(&disk).run(Task::Place(place)).expect("placed");

@@ -195,8 +195,8 @@ impl Destination {
     fn tell_removed(&mut self, removed: Vec<(Dir, Name)>, out: &mut Actions) {
         self.summary.removed += removed.len() as u64;
         if self.spec.itemise {
-            let path =
-                |(dir, name): (Dir, Name)| super::below(&self.top, dir.path.join(&name).as_bytes());
+            let top = self.top.depth();
+            let path = |(dir, name): (Dir, Name)| dir.path.join(&name).to_bytes_below(top);
             let told = |entry| Change::new(Action::Removed, path(entry));
             out.changes.extend(removed.into_iter().map(told));
         }

@@ -1,7 +1,5 @@
 //! Cuts what is to be done in a directory into tasks.
 
-use std::sync::Arc;
-
 use super::Destination;
 use super::again::Late;
 use super::folder::State;
@@ -77,7 +75,7 @@ pub(super) enum Note {
     Node(usize),
     Repair(usize, Changes),
     /// With the path of the name that it is linked to.
-    Link(usize, Arc<RelPath>),
+    Link(usize, RelPath),
     Share(Pick),
 }
 
@@ -427,7 +425,7 @@ impl Destination {
                 }
                 Answer::Lead => self.lead(page, Pick { index, over }, &entry, out),
                 Answer::Link(of) => {
-                    let note = Note::Link(index, Arc::clone(&of));
+                    let note = Note::Link(index, of.clone());
                     let link = (Step::Link { name: entry.name, of, over }, note);
                     match steps.last_mut() {
                         Some((last, links)) if *last == page => links.push(link),

@@ -82,7 +82,7 @@ stage_privileged() {
   (($(sum passed "$logs/privileged.log") > 0)) || skip "no test is named privileged_"
 }
 stage_bench() { # blit-bench by hand measures longer and finds less than twice as slow
-  ci/setup.sh test
+  ci/setup.sh bench
   cargo build --release --locked -p blit -p blit-bench
   "${CARGO_TARGET_DIR:-target}/release/blit-bench" ci --baseline bench/baseline.json
 }

@@ -2,6 +2,7 @@
 # ci/setup.sh WHAT...   Installs what is missing for WHAT, on Debian, as root or with sudo. Does nothing when all is there.
 #   build   a C compiler, git and a Rust toolchain that is new enough
 #   test    the programs that tests, benchmarks and checks of scripts run; without them those tests are skipped
+#   bench   other copiers and counters that blit-bench uses; what is missing is left out of its reports
 #   deny    cargo-deny, built from its published source (minutes, once)
 #   cross   Debian's rustc with the source of its standard library, to type-check for other systems, and C compilers
 #           for these: the cryptography is built before it is known what to check
@@ -70,6 +71,10 @@ tools() { # tests say for themselves what they skip, so a missing tool is no fai
     say "the tests that need those are skipped"
 }
 
+peers() {
+  packages e2fsprogs iperf3 mount rsync strace valgrind || say "blit-bench leaves out what needs those"
+}
+
 deny() {
   if cargo deny --version >/dev/null 2>&1; then return 0; fi
   say "building cargo-deny (some minutes, once)"
@@ -87,6 +92,7 @@ for what; do
   case $what in
     build) build ;;
     test) tools ;;
+    bench) peers ;;
     deny) deny ;;
     cross) packages rustc-web cargo-web rust-web-src gcc libc6-dev gcc-mingw-w64-x86-64-posix && zig ;;
     cross-win) packages gcc-mingw-w64-x86-64-posix wine wine64 ;;

@@ -50,6 +50,15 @@ struct TargetPath {
   contents @1 :Bool;
   # The only source is not a directory.
   oneFile @2 :Bool;
+  # Where what is replaced or removed is kept, and where an earlier copy is.
+  backup @3 :Beside;
+  reference @4 :Beside;
+}
+
+# A directory of the module beside the destination.
+struct Beside {
+  isGiven @0 :Bool;
+  path @1 :Data;
 }
 
 # What stands at a source.
@@ -57,6 +66,8 @@ struct Found {
   exists @0 :Bool;
   isDir @1 :Bool;
   id @2 :FileId;
+  # The directories above a directory; only told to a client on the same machine.
+  above @3 :List(FileId);
 }
 
 # Which inode something is; only told to a client on the same machine.
@@ -101,6 +112,10 @@ struct Spec {
   plaintextData @24 :Bool;
   # Whether bodies on data streams are compressed; never, unless both ends have the capability.
   packing @25 :Packing;
+  # Files are overwritten where they stand.
+  inPlace @26 :Bool;
+  # What the client writes before a path in the module, for people: `host:/module/`.
+  shown @27 :Data;
 }
 
 enum Packing {

@@ -1,13 +1,17 @@
 //! The command line, as typed; it knows nothing of what the options lead to.
 
+mod quantity;
+
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::filesystem::Format;
+use crate::layer::Work;
 use crate::peers::{Engine, Peer};
 use crate::routes::Route;
+
+pub(crate) use quantity::{Count, Size};
 
 /// Measures blit against other copiers, on your own machine and, if you like, your own data.
 ///
@@ -24,7 +28,10 @@ pub(crate) enum Verb {
     Local(Box<LocalArgs>),
     Remote(Box<RemoteArgs>),
     Ceilings(CeilingsArgs),
+    Engines(EnginesArgs),
+    Session(LayerArgs),
     Compare(CompareArgs),
+    Report(ReportArgs),
     Ci(CiArgs),
 }
 
@@ -43,8 +50,13 @@ pub(crate) enum Verb {
 #[command(after_help = LOCAL_EXAMPLES, after_long_help = LOCAL_EXAMPLES)]
 pub(crate) struct LocalArgs {
     /// Which copiers take part
-    #[arg(long, value_enum, value_delimiter = ',', default_values = ["blit", "cp", "rsync", "cpz", "xcp"])]
+    #[arg(long, value_enum, value_delimiter = ',',
+          default_values = ["blit", "cp", "rsync", "cpz", "xcp", "rm", "rmz"])]
     pub(crate) arms: Vec<Peer>,
+
+    /// What they do: copy a tree, or remove a copy of it
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["copy"])]
+    pub(crate) operations: Vec<LocalOperation>,
 
     #[command(flatten)]
     pub(crate) session: SessionArgs,
@@ -65,6 +77,11 @@ pub(crate) struct RemoteArgs {
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["push", "pull"])]
     pub(crate) directions: Vec<Direction>,
 
+    /// Arms of blit with so many data streams each (at most 4), and as many threads at both ends
+    #[arg(long, value_name = "N", value_delimiter = ',',
+          value_parser = clap::value_parser!(u32).range(1..=4))]
+    pub(crate) streams: Vec<u32>,
+
     /// The daemon of blit [default: the one beside the measured blit]
     #[arg(long, value_name = "PATH")]
     pub(crate) blitd: Option<PathBuf>,
@@ -76,7 +93,7 @@ pub(crate) struct RemoteArgs {
 /// What `local` and `remote` have in common.
 #[derive(Debug, Args)]
 pub(crate) struct SessionArgs {
-    /// Which trees to copy [default: local: all, remote: all but mixed; none if --tree is given]
+    /// Which trees to copy [default: small, big, mixed and real; none if --tree or --scale is given]
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) trees: Vec<TreeChoice>,
 
@@ -84,11 +101,15 @@ pub(crate) struct SessionArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) tree: Option<PathBuf>,
 
-    /// Number of files in the small and the mixed tree [default: 100000 and 2000]
+    /// Small trees of so many files each, as 10k,100k,1M: how does the time grow?
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    pub(crate) scale: Vec<Count>,
+
+    /// Number of files in the trees of many files [default: see --trees; mixed: 2000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) files: Option<u64>,
 
-    /// Size of each file in the small tree
+    /// Size of each file in the trees of small files
     #[arg(long, value_name = "SIZE", default_value = "4K")]
     pub(crate) file_size: Size,
 
@@ -112,6 +133,15 @@ pub(crate) struct SessionArgs {
     /// Do not measure what this machine could do at best
     #[arg(long)]
     pub(crate) no_ceilings: bool,
+
+    /// Whether what a run reads is in memory when it starts; for cold runs (as root) the system drops
+    /// all that it has cached, before each run, and it is verified that it did
+    #[arg(long, value_enum, default_value = "warm")]
+    pub(crate) cache: Cache,
+
+    /// Record how far blit is while it runs, in one more run of each of its arms that is not timed
+    #[arg(long)]
+    pub(crate) timeline: bool,
 
     /// Count system calls too, with strace, in one more run of each arm that is not timed
     #[arg(long)]
@@ -186,6 +216,73 @@ pub(crate) struct CeilingsArgs {
     pub(crate) json: Option<PathBuf>,
 }
 
+/// Runs the same tasks on blit's engines, in this process: list, copy, place, hash, remove.
+///
+/// No session takes part, so what differs is the engines' alone. Each copy is compared with its
+/// source.
+#[derive(Debug, Args)]
+pub(crate) struct EnginesArgs {
+    /// Which engines take part
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["threads", "uring"])]
+    pub(crate) engines: Vec<Engine>,
+
+    /// Number of files, in 100 directories
+    #[arg(long, value_name = "N", default_value_t = 20_000,
+          value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(crate) files: u64,
+
+    /// Size of each file
+    #[arg(long, value_name = "SIZE", default_value = "4K")]
+    pub(crate) file_size: Size,
+
+    /// The same seed makes the same tree
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+
+    /// How often each engine does everything; medians are shown
+    #[arg(long, value_name = "N", default_value_t = 5,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rounds: u32,
+
+    /// Where to copy [default: the system's temporary directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) work: Option<PathBuf>,
+
+    /// Write everything to FILE as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// Measures what the sessions and the layout of frames cost a file, without any file or socket.
+///
+/// The two sessions of a transfer run over an engine that does nothing. Where valgrind is installed,
+/// instructions are counted too, of up to 50 000 files: they repeat to a percent, on any machine.
+#[derive(Debug, Args)]
+pub(crate) struct LayerArgs {
+    /// What is measured
+    #[arg(long, value_enum, value_delimiter = ',',
+          default_values = ["copy", "no-op", "streams", "entries", "frames"])]
+    pub(crate) works: Vec<Work>,
+
+    /// How many files
+    #[arg(long, value_name = "N", default_value_t = 1_000_000,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) files: u64,
+
+    /// How many of them are in one directory, each an own measurement
+    #[arg(long, value_name = "M", value_delimiter = ',', default_values = ["10", "1000"],
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) per_directory: Vec<u64>,
+
+    /// Where else to look for valgrind, before PATH; may be repeated
+    #[arg(long = "peer-path", value_name = "DIR")]
+    pub(crate) peer_paths: Vec<PathBuf>,
+
+    /// Write the figures to FILE as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
 /// Compares two reports written with --json, and names what became slower.
 ///
 /// A change counts when the rounds of both reports differ (Mann-Whitney U, two-sided), when the
@@ -207,6 +304,25 @@ pub(crate) struct CompareArgs {
     /// Which change matters, as a share of the old time
     #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
     pub(crate) threshold: f64,
+}
+
+/// Prints reports written with --json as tables in Markdown.
+///
+/// One row for each tree and operation, one column for each arm: the median, the least and the most,
+/// and, where ceilings were measured, the share of what plain loops reach. The fastest is bold.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The only form there is so far
+    #[arg(long, required = true)]
+    pub(crate) markdown: bool,
+
+    /// Show processor seconds too
+    #[arg(long)]
+    pub(crate) cpu: bool,
+
+    /// What to print
+    #[arg(required = true, value_name = "REPORT")]
+    pub(crate) reports: Vec<PathBuf>,
 }
 
 /// The short form for continuous integration: is blit clearly slower than it was, beside its peers?
@@ -234,6 +350,14 @@ pub(crate) struct CiArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LocalOperation {
+    /// To a target that does not exist
+    Copy,
+    /// A copy that stands there: a mirror of an empty directory, or rm
+    Delete,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Direction {
     /// From here to the daemon
     Push,
@@ -251,6 +375,22 @@ pub(crate) enum TreeChoice {
     Mixed,
     /// The Rust documentation of this machine's toolchain, or else /usr/share/doc
     Real,
+    /// 20 000 small files in chains of 64 directories
+    Deep,
+    /// 100 000 small files in one directory
+    Wide,
+    /// 100 files of 16 MiB that are mostly holes
+    Sparse,
+    /// 20 000 names of 5 000 small files
+    Linked,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Cache {
+    /// The source was read before
+    Warm,
+    /// Nothing of any file is in memory, neither contents nor names
+    Cold,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -259,30 +399,6 @@ pub(crate) enum Fresh {
     Dir,
     /// A new file system on a loop-mounted image for each round (needs root): repeats best
     Loop,
-}
-
-/// Bytes, written as 512, 4K, 256MiB or 1G.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Size(pub(crate) u64);
-
-impl FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = text.split_at(digits);
-        let shift = match unit {
-            "" | "B" => 0,
-            "K" | "k" | "KiB" => 10,
-            "M" | "MiB" => 20,
-            "G" | "GiB" => 30,
-            "T" | "TiB" => 40,
-            _ => return Err(format!("unknown unit {unit:?}; use K, M, G or T, as in 4K or 1G")),
-        };
-        let number: u64 = number.parse().map_err(|_| "a size is a number, as in 4K or 1G")?;
-        let bytes = number.checked_mul(1 << shift);
-        bytes.map(Self).ok_or_else(|| "larger than any disk".to_owned())
-    }
 }
 
 const LOCAL_EXAMPLES: &str = "\
@@ -295,6 +411,13 @@ Examples:
 
   Only small files, blit's engines against each other and against cp, raw results kept:
     blit-bench local --trees small --arms blit,cp --engines auto,threads,uring --json runs.json
+
+  Deleting, beside rm and rmz, and copying with nothing in memory (as root):
+    blit-bench local --trees small --operations delete --fresh loop
+    blit-bench local --trees small --cache cold --fresh loop
+
+  How the time grows with the number of files, as a plot:
+    blit-bench local --scale 10k,100k,1M --rounds 3 --html scale.html
 
   The figures that repeat best, on a new file system a round (as root), with a page of plots:
     blit-bench local --fresh loop --fs xfs --html runs.html
@@ -310,6 +433,9 @@ Examples:
   Only pushing small files, encrypted and not, against rsync's daemon:
     blit-bench remote --trees small --directions push --arms blit,blit-clear,rsyncd
 
+  One large file over 1, 2 and 4 data streams, as a plot:
+    blit-bench remote --trees big --arms blit,blit-clear --streams 1,2,4 --html streams.html
+
 Exit status: 0 all copies were right; 1 some were not, or some run failed; 2 usage;
 4 the harness itself failed; 130 interrupted.";
 
@@ -324,27 +450,6 @@ Exit status: 0 no ratio is beyond its limit; 1 one is, three times in a row, or 
 mod tests {
     use super::*;
     use clap::CommandFactory;
-
-    fn size(text: &str) -> Option<u64> {
-        text.parse::<Size>().ok().map(|size| size.0)
-    }
-
-    #[test]
-    fn sizes_take_binary_suffixes() {
-        assert_eq!(size("0"), Some(0));
-        assert_eq!(size("512"), Some(512));
-        assert_eq!(size("4K"), Some(4096));
-        assert_eq!(size("256MiB"), Some(256 << 20));
-        assert_eq!(size("1G"), Some(1 << 30));
-        assert_eq!(size("2T"), Some(2 << 40));
-    }
-
-    #[test]
-    fn what_is_no_size_is_refused() {
-        for text in ["", "K", "-1", "1.5G", "4KB", "4 K", "99999999999999999999", "18000000T"] {
-            assert_eq!(size(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn the_command_line_is_consistent() {

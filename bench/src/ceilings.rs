@@ -2,21 +2,26 @@
 //!
 //! A ceiling is the best of several tries, not their median: what the machine reached once, it can.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+mod disk;
+mod iperf;
+mod sealed;
+mod socket;
+
+use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Barrier;
 use std::thread;
-use std::time::Instant;
 
 use serde::Serialize;
 
 use crate::error::{OnPath, Result};
 use crate::interrupt::Interrupt;
+use crate::peers::Operation;
 use crate::snapshot::Census;
 use crate::system;
 use crate::trees::Need;
+
+pub(crate) use sealed::Sealed;
 
 /// How much the loops do.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -37,6 +42,14 @@ pub(crate) struct Ceilings {
     pub(crate) write_bytes_per_second: f64,
     /// Create, write once, close: nothing else.
     pub(crate) create: Vec<Created>,
+    /// A file that the kernel sends by itself.
+    pub(crate) send_file: Sent,
+    /// A file that the kernel receives by itself.
+    pub(crate) receive_file: Sent,
+    pub(crate) sealed: Vec<Sealed>,
+    /// Where iperf3 is installed.
+    pub(crate) iperf: Vec<Sent>,
+    pub(crate) cores: u64,
 }
 
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -51,6 +64,7 @@ pub(crate) struct Sent {
 pub(crate) struct Created {
     pub(crate) threads: u64,
     pub(crate) files_per_second: f64,
+    pub(crate) unlinked_per_second: f64,
 }
 
 /// The time that no transfer of a tree can be expected to beat, and what takes it.
@@ -71,33 +85,56 @@ impl Extent {
 }
 
 impl Ceilings {
-    /// Of sending (if the tree is sent), writing and creating, the one that takes longest.
-    pub(crate) fn bound(&self, census: &Census, is_sent: bool) -> Option<Bound> {
+    /// Of what an operation does, the one that takes longest; `is_sealed` if what is sent is
+    /// encrypted.
+    pub(crate) fn bound(
+        &self,
+        census: &Census,
+        operation: Operation,
+        is_sealed: bool,
+    ) -> Option<Bound> {
         let best = |paces: &mut dyn Iterator<Item = f64>| paces.fold(0.0, f64::max);
+        let created = |pace: fn(&Created) -> f64| best(&mut self.create.iter().map(pace));
         let (bytes, files) = (float(census.bytes), float(census.files));
-        let mut bounds = vec![
-            Bound { seconds: bytes / self.write_bytes_per_second, by: "writing" },
-            Bound {
-                seconds: files / best(&mut self.create.iter().map(|made| made.files_per_second)),
-                by: "creating",
-            },
-        ];
-        if is_sent {
+        let mut bounds = Vec::new();
+        if operation == Operation::Delete {
+            let seconds = files / created(|made| made.unlinked_per_second);
+            bounds.push(Bound { seconds, by: "unlinking" });
+        } else {
+            let seconds = files / created(|made| made.files_per_second);
+            bounds.push(Bound { seconds: bytes / self.write_bytes_per_second, by: "writing" });
+            bounds.push(Bound { seconds, by: "creating" });
+        }
+        if matches!(operation, Operation::Push | Operation::Pull) {
             let pace = best(&mut self.socket.iter().map(|sent| sent.bytes_per_second));
             bounds.push(Bound { seconds: bytes / pace, by: "sending" });
+            if is_sealed {
+                // Every core can seal or open, and each byte needs both.
+                let core = |sealed: &Sealed| {
+                    1.0 / (1.0 / sealed.seal_bytes_per_second + 1.0 / sealed.open_bytes_per_second)
+                };
+                let pace = best(&mut self.sealed.iter().map(core)) * float(self.cores);
+                bounds.push(Bound { seconds: bytes / pace, by: "encrypting" });
+            }
         }
         bounds.retain(|bound| bound.seconds.is_finite() && bound.seconds > 0.0);
         bounds.into_iter().max_by(|one, other| one.seconds.total_cmp(&other.seconds))
     }
 
     pub(crate) fn print(&self, out: &mut impl Write) -> io::Result<()> {
-        for sent in &self.socket {
+        self.socket.iter().try_for_each(|sent| sent.print("loopback", out))?;
+        self.iperf.iter().try_for_each(|sent| sent.print("iperf3", out))?;
+        self.send_file.print("file to socket (sendfile)", out)?;
+        self.receive_file.print("socket to file (splice)", out)?;
+        for sealed in &self.sealed {
             writeln!(
                 out,
-                "ceiling     {} loopback streams: {:.0} MB/s, {:.2} CPU s/GiB",
-                sent.streams,
-                sent.bytes_per_second / 1e6,
-                sent.cpu_seconds_per_gib
+                "ceiling     {}: one core seals {:.0} and opens {:.0} MB/s; a stream of rustls: {:.0} MB/s, {:.2} CPU s/GiB",
+                sealed.cipher,
+                sealed.seal_bytes_per_second / 1e6,
+                sealed.open_bytes_per_second / 1e6,
+                sealed.rustls_bytes_per_second / 1e6,
+                sealed.rustls_cpu_seconds_per_gib
             )?;
         }
         let write = self.write_bytes_per_second / 1e6;
@@ -105,8 +142,11 @@ impl Ceilings {
         for made in &self.create {
             writeln!(
                 out,
-                "ceiling     {} threads creating files of {} bytes: {:.0} files/s",
-                made.threads, self.extent.file_bytes, made.files_per_second
+                "ceiling     {} threads on files of {} bytes: {:.0} created and {:.0} unlinked a second",
+                made.threads,
+                self.extent.file_bytes,
+                made.files_per_second,
+                made.unlinked_per_second
             )?;
         }
         Ok(())
@@ -116,26 +156,23 @@ impl Ceilings {
 /// Runs all loops; what they write lies below `folder` and stays there, see `filesystem`.
 pub(crate) fn measure(folder: &Path, extent: Extent, interrupt: &Interrupt) -> Result<Ceilings> {
     fs::create_dir_all(folder).on("create directory", folder)?;
-    let mut socket = Vec::new();
-    for streams in 1..=STREAMS_MAX {
-        let mut best: Option<Sent> = None;
-        for _ in 0..TRIES {
-            interrupt.check()?;
-            let sent = send(streams, extent.bytes).on("send over", Path::new("loopback"))?;
-            if best.is_none_or(|best| best.bytes_per_second < sent.bytes_per_second) {
-                best = Some(sent);
-            }
-        }
-        socket.extend(best);
-    }
+    let loopback = Path::new("loopback");
+    let socket = (1..=STREAMS_MAX)
+        .map(|streams| {
+            best_sent(interrupt, || socket::send(streams, extent.bytes).on("send over", loopback))
+        })
+        .collect::<Result<Vec<_>>>()?;
     let file = folder.join("written");
     let mut write_bytes_per_second: f64 = 0.0;
     for _ in 0..TRIES {
         interrupt.check()?;
         system::sync(folder);
-        let pace = write(&file, extent.bytes).on("write", &file)?;
+        let pace = disk::write(&file, extent.bytes).on("write", &file)?;
         write_bytes_per_second = write_bytes_per_second.max(pace);
     }
+    let send_file = best_sent(interrupt, || socket::send_file(&file).on("send", &file))?;
+    let receive = || socket::receive_file(&file, extent.bytes).on("receive", &file);
+    let receive_file = best_sent(interrupt, receive)?;
     fs::remove_file(&file).on("remove", &file)?;
     let mut create = Vec::new();
     for threads in thread_counts() {
@@ -144,111 +181,65 @@ pub(crate) fn measure(folder: &Path, extent: Extent, interrupt: &Interrupt) -> R
         for attempt in 0..TRIES {
             interrupt.check()?;
             system::sync(folder);
-            let pace = create_files(&parent.join(attempt.to_string()), threads, extent)?;
+            let made = parent.join(attempt.to_string());
+            let pace = disk::create_files(&made, threads, extent)?;
             files_per_second = files_per_second.max(pace);
         }
-        create.push(Created { threads, files_per_second });
+        create.push(Created { threads, files_per_second, unlinked_per_second: 0.0 });
+    }
+    // After all creating, which would suffer from it.
+    for made in &mut create {
+        let parent = folder.join(format!("created-by-{}", made.threads));
+        system::sync(folder);
+        for attempt in 0..TRIES {
+            interrupt.check()?;
+            let pace = disk::unlink_files(&parent.join(attempt.to_string()), made.threads, extent)?;
+            made.unlinked_per_second = made.unlinked_per_second.max(pace);
+        }
     }
     system::sync(folder);
-    Ok(Ceilings { extent, socket, write_bytes_per_second, create })
-}
-
-/// From the moment that all connections stand until the last byte has arrived.
-fn send(streams: u64, bytes: u64) -> io::Result<Sent> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let address = listener.local_addr()?;
-    let mut pairs = Vec::new();
-    for _ in 0..streams {
-        let near = TcpStream::connect(address)?;
-        pairs.push((near, listener.accept()?.0));
-    }
-    let share = bytes.div_ceil(streams);
-    let cpu_before = system::own_cpu_seconds()?;
-    let started = Instant::now();
-    thread::scope(|scope| {
-        let mut ends = Vec::new();
-        for (near, far) in pairs {
-            ends.push(scope.spawn(move || pour(near, share)));
-            ends.push(scope.spawn(move || drain(far)));
-        }
-        ends.into_iter().try_for_each(|end| end.join().expect("a loop does not panic"))
-    })?;
-    let seconds = started.elapsed().as_secs_f64();
-    let sent = float(share * streams);
-    Ok(Sent {
-        streams,
-        bytes_per_second: sent / seconds,
-        cpu_seconds_per_gib: (system::own_cpu_seconds()? - cpu_before) * float(1 << 30) / sent,
+    let sealed = sealed::measure(extent.bytes).on("send over", loopback)?;
+    let iperf = [1, STREAMS_MAX]
+        .into_iter()
+        .filter_map(|streams| iperf::measure(streams, extent.bytes))
+        .collect();
+    let cores = thread::available_parallelism().map_or(1, usize::from) as u64;
+    Ok(Ceilings {
+        extent,
+        socket,
+        write_bytes_per_second,
+        create,
+        send_file,
+        receive_file,
+        sealed,
+        iperf,
+        cores,
     })
 }
 
-fn pour(mut to: TcpStream, bytes: u64) -> io::Result<()> {
-    let buffer = vec![0x5a; SOCKET_BUFFER_BYTES];
-    let mut left = bytes;
-    while left > 0 {
-        let step = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        to.write_all(&buffer[..step])?;
-        left -= step as u64;
-    }
-    Ok(())
-}
-
-fn drain(mut from: TcpStream) -> io::Result<()> {
-    let mut buffer = vec![0; SOCKET_BUFFER_BYTES];
-    while from.read(&mut buffer)? > 0 {}
-    Ok(())
-}
-
-/// Bytes a second into a file that did not exist.
-fn write(path: &Path, bytes: u64) -> io::Result<f64> {
-    drop(fs::remove_file(path));
-    let buffer = vec![0x5a; FILE_BUFFER_BYTES];
-    let started = Instant::now();
-    let mut file = File::create_new(path)?;
-    let mut left = bytes;
-    while left > 0 {
-        let step = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        file.write_all(&buffer[..step])?;
-        left -= step as u64;
-    }
-    drop(file);
-    Ok(float(bytes) / started.elapsed().as_secs_f64())
-}
-
-/// Files a second, by threads that share no directory.
-fn create_files(folder: &Path, threads: u64, extent: Extent) -> Result<f64> {
-    let each = extent.files.div_ceil(u64::from(TRIES) * threads);
-    let len = usize::try_from(extent.file_bytes).expect("a small file fits in memory");
-    let content = vec![0x5a; len];
-    let barrier = Barrier::new(usize::try_from(threads).expect("a few threads") + 1);
-    fs::create_dir_all(folder).on("create directory", folder)?;
-    let work = |thread: u64| -> Result<()> {
-        barrier.wait();
-        let mut directory: Option<File> = None;
-        for index in 0..each {
-            if index % FILES_PER_DIRECTORY == 0 {
-                let path = folder.join(format!("{thread}-{index}"));
-                fs::create_dir(&path).on("create directory", &path)?;
-                directory = Some(File::open(&path).on("open", &path)?);
-            }
-            let directory = directory.as_ref().expect("the first round opens one");
-            let name = format!("f{index:07}");
-            system::create_in(directory, &name)
-                .and_then(|mut file| file.write_all(&content))
-                .on("create", &folder.join(&name))?;
+/// The fastest of several tries.
+fn best_sent(interrupt: &Interrupt, send: impl Fn() -> Result<Sent>) -> Result<Sent> {
+    let mut best = send()?;
+    for _ in 1..TRIES {
+        interrupt.check()?;
+        let sent = send()?;
+        if best.bytes_per_second < sent.bytes_per_second {
+            best = sent;
         }
-        Ok(())
-    };
-    thread::scope(|scope| {
-        let workers: Vec<_> =
-            (0..threads).map(|thread| scope.spawn(move || work(thread))).collect();
-        barrier.wait();
-        let started = Instant::now();
-        for worker in workers {
-            worker.join().expect("a loop does not panic")?;
-        }
-        Ok(float(each * threads) / started.elapsed().as_secs_f64())
-    })
+    }
+    Ok(best)
+}
+
+impl Sent {
+    fn print(&self, what: &str, out: &mut impl Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "ceiling     {what}, {} streams: {:.0} MB/s, {:.2} CPU s/GiB",
+            self.streams,
+            self.bytes_per_second / 1e6,
+            self.cpu_seconds_per_gib
+        )
+    }
 }
 
 /// 1, 2, 4 and so on, until there are more threads than cores.
@@ -266,8 +257,6 @@ fn float(number: u64) -> f64 {
 /// As the copiers use at most on one path.
 const STREAMS_MAX: u64 = 4;
 const TRIES: u32 = 3;
-const SOCKET_BUFFER_BYTES: usize = 256 << 10;
-const FILE_BUFFER_BYTES: usize = 1 << 20;
 /// As in the tree of small files.
 const FILES_PER_DIRECTORY: u64 = 1000;
 const MANY_THREADS: u64 = 64;
@@ -288,18 +277,34 @@ mod tests {
                 })
                 .to_vec(),
             write_bytes_per_second: 400.0,
-            create: vec![Created { threads: 1, files_per_second: 10.0 }],
+            create: vec![Created { threads: 1, files_per_second: 10.0, unlinked_per_second: 20.0 }],
+            send_file: Sent { streams: 1, bytes_per_second: 1.0, cpu_seconds_per_gib: 1.0 },
+            receive_file: Sent { streams: 1, bytes_per_second: 1.0, cpu_seconds_per_gib: 1.0 },
+            sealed: vec![Sealed {
+                cipher: "any",
+                seal_bytes_per_second: 100.0,
+                open_bytes_per_second: 100.0,
+                rustls_bytes_per_second: 1.0,
+                rustls_cpu_seconds_per_gib: 1.0,
+            }],
+            iperf: Vec::new(),
+            cores: 2,
         }
     }
 
     #[test]
     fn the_bound_is_what_takes_longest_at_its_best_pace() {
         let census = |files, bytes| Census { files, bytes, ..Census::default() };
-        let bound = |census: Census, is_sent| ceilings().bound(&census, is_sent).expect("a bound");
-        assert_eq!(bound(census(1, 4000), true), Bound { seconds: 20.0, by: "sending" });
-        assert_eq!(bound(census(1, 4000), false), Bound { seconds: 10.0, by: "writing" });
-        assert_eq!(bound(census(300, 4000), true), Bound { seconds: 30.0, by: "creating" });
-        assert_eq!(ceilings().bound(&Census::default(), true), None);
+        let bound = |census: Census, operation, is_sealed| {
+            ceilings().bound(&census, operation, is_sealed).expect("a bound")
+        };
+        let found = |seconds, by| Bound { seconds, by };
+        assert_eq!(bound(census(1, 4000), Operation::Push, false), found(20.0, "sending"));
+        assert_eq!(bound(census(1, 4000), Operation::Push, true), found(40.0, "encrypting"));
+        assert_eq!(bound(census(1, 4000), Operation::Copy, true), found(10.0, "writing"));
+        assert_eq!(bound(census(300, 4000), Operation::Pull, false), found(30.0, "creating"));
+        assert_eq!(bound(census(300, 4000), Operation::Delete, false), found(15.0, "unlinking"));
+        assert_eq!(ceilings().bound(&Census::default(), Operation::Copy, false), None);
     }
 
     #[test]
@@ -315,10 +320,13 @@ mod tests {
         assert!(found.socket.iter().all(|sent| sent.bytes_per_second > 0.0));
         assert!(found.write_bytes_per_second > 0.0);
         assert_eq!(found.create.len(), thread_counts().len());
+        assert_eq!(found.sealed.len(), 3);
         for made in &found.create {
+            assert!(made.files_per_second > 0.0 && made.unlinked_per_second > 0.0, "{made:?}");
             let parent = folder.join(format!("created-by-{}", made.threads));
-            let files = Snapshot::take(&parent).expect("a tree").census().files;
-            assert!(files >= 50, "{files} by {}", made.threads);
+            let census = Snapshot::take(&parent).expect("a tree").census();
+            assert!(census.directories > 1, "nothing was made by {}", made.threads);
+            assert_eq!(census.files, 0, "what was created is unlinked again");
         }
     }
 }

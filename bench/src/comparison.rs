@@ -15,6 +15,8 @@ use crate::statistics::{Change, mann_whitney};
 #[derive(Debug, Deserialize)]
 struct Read {
     machine: ReadMachine,
+    #[serde(default)]
+    conditions: ReadConditions,
     arms: Vec<ReadArm>,
     trees: Vec<ReadTree>,
 }
@@ -24,6 +26,12 @@ struct ReadMachine {
     processor: String,
     cores: u64,
     kernel: String,
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+struct ReadConditions {
+    #[serde(default)]
+    cache: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -127,6 +135,10 @@ impl Comparison {
                 new.machine.cores,
                 new.machine.kernel
             ));
+        }
+        if old.conditions != new.conditions {
+            let (before, now) = (&old.conditions.cache, &new.conditions.cache);
+            notes.push(format!("ATTENTION, not the same caches: {before}, then {now}"));
         }
         for arm in &new.arms {
             let before = old.arms.iter().find(|before| before.name == arm.name);
@@ -331,6 +343,8 @@ mod tests {
         let (old, mut new) = (report(&STEADY, &STEADY), report(&SLOWER, &STEADY));
         new.machine.cores = 4;
         assert!(compare(&old, &new).1.contains("not the same machine"));
+        new.conditions.cache = "cold".to_owned();
+        assert!(compare(&old, &new).1.contains("not the same caches"));
         new.trees[0].runs[0].is_verified = false;
         assert!(compare(&old, &new).1.contains("1 runs of the new report FAILED"));
         new.trees[0].census.files = 2;

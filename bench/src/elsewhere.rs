@@ -78,6 +78,10 @@ pub(crate) fn create_in(_: &File, _: &str) -> io::Result<File> {
     Err(unsupported())
 }
 
+pub(crate) fn unlink_in(_: &File, _: &str) -> io::Result<()> {
+    Err(unsupported())
+}
+
 pub(crate) fn signal(_: ExitStatus) -> Option<i32> {
     None
 }

@@ -5,6 +5,8 @@
 //! one unlucky moment. That finds what became twice as slow, not what became a tenth slower: see
 //! `comparison` for that.
 
+mod counts;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -21,10 +23,15 @@ use crate::local;
 use crate::report::Report;
 use crate::stage::say;
 
+use counts::{Allowance, Count};
+
 /// What is checked in.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Baseline {
     cells: Vec<Cell>,
+    /// What the sessions and the layout of frames cost a file.
+    #[serde(default)]
+    instructions: Vec<Allowance>,
 }
 
 /// The time of blit divided by that of a peer, for one operation on one tree.
@@ -47,6 +54,7 @@ type Ratios = BTreeMap<Key, f64>;
 pub(crate) fn run(args: &CiArgs, interrupt: &Interrupt, out: &mut impl Write) -> Result<bool> {
     let session = session(args)?;
     let baseline = if args.update { None } else { Some(read(&args.baseline)?) };
+    let counts = counts::measure(interrupt)?;
     let mut best = Ratios::new();
     for attempt in 1..=TRIES {
         let report = local::run(&session, interrupt)?;
@@ -65,10 +73,13 @@ pub(crate) fn run(args: &CiArgs, interrupt: &Interrupt, out: &mut impl Write) ->
         say(&format!("try {attempt} of {TRIES} is over"));
     }
     let Some(baseline) = baseline else {
-        return write(&args.baseline, &best).map(|()| true);
+        return write(&args.baseline, &best, &counts).map(|()| true);
     };
-    baseline.print(&best, out).on("write", Path::new("standard output"))?;
-    Ok(baseline.failures(&best).is_empty())
+    let screen = Path::new("standard output");
+    baseline.print(&best, out).on("write", screen)?;
+    counts::print(&baseline.instructions, &counts, out).on("write", screen)?;
+    let is_lean = !counts.iter().any(|count| count.is_beyond(&baseline.instructions));
+    Ok(is_lean && baseline.failures(&best).is_empty())
 }
 
 /// As if it had been typed.
@@ -93,7 +104,7 @@ fn read(path: &Path) -> Result<Baseline> {
     serde_json::from_reader(BufReader::new(file)).map_err(io::Error::from).on("understand", path)
 }
 
-fn write(path: &Path, ratios: &Ratios) -> Result<()> {
+fn write(path: &Path, ratios: &Ratios, counts: &[Count]) -> Result<()> {
     let cell = |((tree, operation, peer), ratio): (&Key, &f64)| Cell {
         tree: tree.clone(),
         operation: operation.clone(),
@@ -102,7 +113,8 @@ fn write(path: &Path, ratios: &Ratios) -> Result<()> {
         ratio: (ratio * 100.0).round() / 100.0,
         tolerance: TOLERANCE,
     };
-    let baseline = Baseline { cells: ratios.iter().map(cell).collect() };
+    let instructions = counts.iter().map(Count::allowance).collect();
+    let baseline = Baseline { cells: ratios.iter().map(cell).collect(), instructions };
     let text = serde_json::to_string_pretty(&baseline).map_err(io::Error::from);
     fs::write(path, text.on("understand", path)? + "\n").on("write", path)
 }
@@ -185,6 +197,7 @@ const SESSION: [&str; 8] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layer::Work;
 
     fn baseline() -> Baseline {
         let cell = |peer: &str, ratio| Cell {
@@ -194,7 +207,8 @@ mod tests {
             ratio,
             tolerance: 2.0,
         };
-        Baseline { cells: vec![cell("cp", 0.5), cell("rsync", 0.25)] }
+        let cells = vec![cell("cp", 0.5), cell("rsync", 0.25)];
+        Baseline { cells, instructions: Vec::new() }
     }
 
     fn ratios(cp: f64) -> Ratios {
@@ -225,5 +239,6 @@ mod tests {
         let checked_in: Baseline = serde_json::from_str(text).expect("a baseline");
         assert!(checked_in.cells.iter().all(|cell| cell.ratio > 0.0 && cell.tolerance >= 1.5));
         assert!(!checked_in.cells.is_empty());
+        assert_eq!(checked_in.instructions.len(), Work::ALL.len());
     }
 }

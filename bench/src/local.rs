@@ -3,7 +3,7 @@
 use std::env;
 use std::path::Path;
 
-use crate::args::{LocalArgs, TreeChoice};
+use crate::args::{LocalArgs, LocalOperation, TreeChoice};
 use crate::choice;
 use crate::error::{OnPath, Result};
 use crate::interrupt::Interrupt;
@@ -19,8 +19,14 @@ pub(crate) fn run(args: &LocalArgs, interrupt: &Interrupt) -> Result<Report> {
         blit: session.blit.as_deref().unwrap_or(&beside),
         peer_paths: &session.peer_paths,
     };
+    let operation = |operation: &LocalOperation| match operation {
+        LocalOperation::Copy => Operation::Copy,
+        LocalOperation::Delete => Operation::Delete,
+    };
+    let operations: Vec<Operation> = args.operations.iter().map(operation).collect();
     let (mut arms, mut missing) = (Vec::new(), Vec::new());
-    for found in args.arms.iter().flat_map(|peer| peer.find(&session.engines, &search)) {
+    let peers = args.arms.iter().filter(|peer| peer.knows(&operations));
+    for found in peers.flat_map(|peer| peer.find(&session.engines, &search)) {
         match found {
             Ok(arm) => arms.push(arm),
             Err(absent) => missing.push(absent),
@@ -28,7 +34,6 @@ pub(crate) fn run(args: &LocalArgs, interrupt: &Interrupt) -> Result<Report> {
     }
     let all = [TreeChoice::Small, TreeChoice::Big, TreeChoice::Mixed, TreeChoice::Real];
     let trees = choice::trees(session, &all)?;
-    let operations = vec![Operation::Copy];
     let plan = Plan { verb: "local", arms, missing, operations, trees };
     session::run(session, plan, interrupt)
 }

@@ -1,18 +1,23 @@
 //! `blit-bench`: flags in, a report out; everything between lives in the modules below.
 
 mod args;
+mod cache;
 mod ceilings;
 mod choice;
 mod comparison;
+mod engines;
 mod error;
 mod filesystem;
 mod gate;
 mod interrupt;
+mod layer;
 mod local;
 mod machine;
+mod markdown;
 mod measure;
 mod page;
 mod peers;
+mod random;
 mod remote;
 mod report;
 mod routes;
@@ -52,6 +57,9 @@ fn main() -> ExitCode {
         Some(word) if word == measure::RUNNER => {
             return measure::runner(&words.collect::<Vec<OsString>>());
         }
+        Some(word) if word == layer::WORKER => {
+            return layer::worker(&words.collect::<Vec<OsString>>());
+        }
         Some(word) if word == measure::KEEPER => {
             return measure::keeper(&words.collect::<Vec<OsString>>());
         }
@@ -81,6 +89,9 @@ fn run(verb: &Verb) -> Result<bool> {
         comparison.print(&mut out).on("write", screen)?;
         return Ok(comparison.is_success());
     }
+    if let Verb::Report(args) = verb {
+        return markdown::run(args, &mut out);
+    }
     if !system::is_supported() {
         return Err(Error::Usage("the harness needs a Unix system".to_owned()));
     }
@@ -91,8 +102,10 @@ fn run(verb: &Verb) -> Result<bool> {
         Verb::Local(args) => (local::run(args, &interrupt)?, &args.session),
         Verb::Remote(args) => (remote::run(args, &interrupt)?, &args.session),
         Verb::Ceilings(args) => return run_ceilings(args, &interrupt, &mut out),
+        Verb::Engines(args) => return engines::run(args, &interrupt, &mut out),
+        Verb::Session(args) => return layer::run(args, &interrupt, &mut out),
         Verb::Ci(args) => return gate::run(args, &interrupt, &mut out),
-        Verb::Compare(_) => return Ok(true),
+        Verb::Compare(_) | Verb::Report(_) => return Ok(true),
     };
     report.print(&mut out).on("write", screen)?;
     write_files(&report, args)?;

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::ceilings::Ceilings;
-use crate::page::plot::{Bar, Line};
-use crate::report::{Report, TreeReport, float};
+use crate::ceilings::{Ceilings, Created, Sealed};
+use crate::choice::SCALE;
+use crate::page::plot::{Bar, Frame, Line};
+use crate::report::{Moment, Report, TreeReport, float};
 use crate::table::{self, seconds};
 
 mod plot;
@@ -41,7 +42,11 @@ impl Report {
             fact(&mut page, &missing.name, &format!("missing: no {}", missing.looked_for));
         }
         page.push_str("</table>\n");
-        self.trees.iter().for_each(|tree| tree.add_to(&mut page));
+        self.add_scale_to(&mut page);
+        for tree in &self.trees {
+            tree.add_to(&mut page);
+            self.add_streams_to(tree, &mut page);
+        }
         if let Some(ceilings) = &self.ceilings {
             ceilings.add_to(&mut page);
         }
@@ -49,6 +54,61 @@ impl Report {
         page.push_str(&escape(&table::LEGEND.join(" ")));
         page.push_str("</p>\n</html>\n");
         page
+    }
+}
+
+impl Report {
+    /// How time grows with the number of files, where trees of several sizes were copied.
+    fn add_scale_to(&self, page: &mut String) {
+        let scaled = || self.trees.iter().filter(|tree| tree.name.starts_with(SCALE));
+        let mut operations: Vec<&str> = Vec::new();
+        for tree in scaled().filter(|tree| !tree.rows.is_empty()) {
+            if !operations.contains(&tree.operation.as_str()) {
+                operations.push(&tree.operation);
+            }
+        }
+        for operation in operations {
+            let lines: Vec<Line> = self
+                .arms
+                .iter()
+                .map(|arm| {
+                    let points = scaled().filter(|tree| tree.operation == operation);
+                    let points = points.filter_map(|tree| {
+                        let row = tree.rows.iter().find(|row| row.arm == arm.name)?;
+                        Some((float(tree.census.files), row.wall_seconds.median))
+                    });
+                    Line { name: arm.name.clone(), points: points.collect() }
+                })
+                .filter(|line| !line.points.is_empty())
+                .collect();
+            let title = format!("{operation}: seconds against number of files");
+            let frame = Frame { title: &title, across: "files", is_logarithmic: true };
+            page.push_str(&plot::lines(&frame, &lines));
+        }
+    }
+
+    /// Throughput of the arms that were held to a number of streams.
+    fn add_streams_to(&self, tree: &TreeReport, page: &mut String) {
+        let mut lines: Vec<Line> = Vec::new();
+        for arm in &self.arms {
+            let row = tree.rows.iter().find(|row| row.arm == arm.name);
+            let (Some(streams), Some(row)) = (arm.streams, row) else { continue };
+            let name = arm.name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
+            let point = (f64::from(streams), row.megabytes_per_second);
+            match lines.iter_mut().find(|line| line.name == name) {
+                Some(line) => line.points.push(point),
+                None => lines.push(Line { name: name.to_owned(), points: vec![point] }),
+            }
+        }
+        if lines.is_empty() {
+            return;
+        }
+        if let Some(ceilings) = &self.ceilings {
+            lines.push(ceilings.loopback());
+        }
+        let frame =
+            Frame { title: "MB/s against streams", across: "streams", is_logarithmic: false };
+        page.push_str(&plot::lines(&frame, &lines));
     }
 }
 
@@ -90,6 +150,18 @@ impl TreeReport {
             page.push_str("</tr>\n");
         }
         page.push_str("</table>\n");
+        for timeline in &self.timelines {
+            let line = |name: &str, amount: fn(&Moment) -> u64| {
+                let moments = timeline.moments.iter();
+                let points = moments.map(|moment| (moment.seconds, float(amount(moment)) / 1e6));
+                Line { name: name.to_owned(), points: points.collect() }
+            };
+            let title = format!("{}: MB done and known against seconds", timeline.arm);
+            let frame = Frame { title: &title, across: "seconds", is_logarithmic: false };
+            let lines =
+                [line("done", |moment| moment.bytes), line("known", |moment| moment.bytes_known)];
+            page.push_str(&plot::lines(&frame, &lines));
+        }
     }
 
     fn is_ours(&self, arm: &str) -> bool {
@@ -100,18 +172,36 @@ impl TreeReport {
 impl Ceilings {
     fn add_to(&self, page: &mut String) {
         page.push_str("<h2>Ceilings</h2>\n");
+        let frame = |title, across| Frame { title, across, is_logarithmic: false };
         let line = |name: &str, points: Vec<(f64, f64)>| Line { name: name.to_owned(), points };
-        let sent = self.socket.iter();
-        let points = sent.map(|sent| (float(sent.streams), sent.bytes_per_second / 1e6)).collect();
-        let lines = [line("MB/s over loopback", points)];
-        page.push_str(&plot::lines("throughput against streams", "streams", &lines));
-        let made = self.create.iter();
-        let points = made.map(|made| (float(made.threads), made.files_per_second)).collect();
-        let title = format!("files of {} bytes created a second", self.extent.file_bytes);
-        let lines = [line(&title, points)];
-        page.push_str(&plot::lines("files a second against threads", "threads", &lines));
+        let streams = frame("MB/s over loopback against streams", "streams");
+        page.push_str(&plot::lines(&streams, &[self.loopback()]));
+        let made = |pace: fn(&Created) -> f64| {
+            self.create.iter().map(|made| (float(made.threads), pace(made))).collect()
+        };
+        let lines = [
+            line("created", made(|made| made.files_per_second)),
+            line("unlinked", made(|made| made.unlinked_per_second)),
+        ];
+        let title = format!("files of {} bytes a second against threads", self.extent.file_bytes);
+        page.push_str(&plot::lines(&frame(&title, "threads"), &lines));
+        let bar = |sealed: &Sealed| {
+            let value = sealed.rustls_bytes_per_second / 1e6;
+            let (name, text) = (sealed.cipher.to_owned(), format!("{value:.0} MB/s"));
+            Bar { name, value, ends: (value, value), text, is_ours: false }
+        };
+        let bars: Vec<Bar> = self.sealed.iter().map(bar).collect();
+        page.push_str(&plot::bars("one stream of rustls over loopback, MB/s", &bars));
         let write = self.write_bytes_per_second / 1e6;
         add(page, format_args!("<p>Writing one file: {write:.0} MB/s</p>\n"));
+    }
+}
+
+impl Ceilings {
+    fn loopback(&self) -> Line {
+        let sent = self.socket.iter();
+        let points = sent.map(|sent| (float(sent.streams), sent.bytes_per_second / 1e6));
+        Line { name: "plain loopback".to_owned(), points: points.collect() }
     }
 }
 

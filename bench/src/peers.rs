@@ -19,6 +19,10 @@ pub(crate) enum Peer {
     Rsync,
     Cpz,
     Xcp,
+    /// Takes part in deleting only
+    Rm,
+    /// Takes part in deleting only
+    Rmz,
 }
 
 /// The engines of blit, each an arm of its own.
@@ -47,6 +51,8 @@ pub(crate) struct Arm {
     /// It would take hours for more files, or lose the links among them.
     pub(crate) is_for_few_plain_files: bool,
     pub(crate) is_blit: bool,
+    /// How many data streams it was held to.
+    pub(crate) streams: Option<u32>,
 }
 
 /// What a copy goes through.
@@ -56,13 +62,15 @@ pub(crate) enum Operation {
     Copy,
     Push,
     Pull,
+    /// Of a copy that was made for it.
+    Delete,
 }
 
 /// How an arm is called for one operation.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Call {
     pub(crate) operation: Operation,
-    /// With the words SOURCE and TARGET where paths go, or, in a longer word, ADDRESS and FAR where
+    /// With the words SOURCE, TARGET and EMPTY where paths go, or, in a longer word, ADDRESS and FAR where
     /// the daemon's address and the path that it knows go.
     pub(crate) arguments: Vec<String>,
 }
@@ -70,6 +78,8 @@ pub(crate) struct Call {
 /// What takes the places of the words in a call.
 pub(crate) struct Places<'a> {
     pub(crate) source: &'a Path,
+    /// A directory with nothing in it.
+    pub(crate) empty: &'a Path,
     pub(crate) target: &'a Path,
     pub(crate) address: &'a str,
     pub(crate) far: &'a str,
@@ -101,11 +111,16 @@ impl Arm {
         command.extend(call.arguments.iter().map(|argument| match argument.as_str() {
             "SOURCE" => places.source.as_os_str().to_os_string(),
             "SOURCE/" => places.source.join("").into_os_string(),
+            "EMPTY/" => places.empty.join("").into_os_string(),
             "TARGET" => places.target.as_os_str().to_os_string(),
             "TARGET/" => places.target.join("").into_os_string(),
             other => other.replace("ADDRESS", places.address).replace("FAR", places.far).into(),
         }));
         Some(command)
+    }
+
+    pub(crate) fn knows(&self, operation: Operation) -> bool {
+        self.calls.iter().any(|call| call.operation == operation)
     }
 
     /// As a person would type them.
@@ -127,6 +142,7 @@ impl Operation {
             Self::Copy => "copy",
             Self::Push => "push",
             Self::Pull => "pull",
+            Self::Delete => "delete",
         }
     }
 }
@@ -140,7 +156,7 @@ impl Peer {
         };
         let version = program.as_deref().map(version).unwrap_or_default();
         let calls = self.calls(engines);
-        let arms = calls.into_iter().map(|(name, arguments)| match &program {
+        let arms = calls.into_iter().map(|(name, calls)| match &program {
             Some(program) => Ok(Arm {
                 name,
                 program: program.clone(),
@@ -148,33 +164,57 @@ impl Peer {
                 fidelity: self.fidelity(),
                 durability: "none",
                 encryption: "none",
-                calls: vec![Call::new(Operation::Copy, &arguments)],
+                calls,
                 service: None,
                 // The others copy everything again, or into the target.
                 has_noop: matches!(self, Self::Blit | Self::Rsync),
                 is_for_few_plain_files: false,
                 is_blit: self == Self::Blit,
+                streams: None,
             }),
             None => Err(Missing { name, looked_for: self.looked_for(search) }),
         });
         arms.collect()
     }
 
-    fn calls(self, engines: &[Engine]) -> Vec<(String, Vec<&'static str>)> {
-        let arguments: &[&str] = match self {
+    fn calls(self, engines: &[Engine]) -> Vec<(String, Vec<Call>)> {
+        let copy: &[&str] = match self {
             Self::Blit => {
-                let call = |engine: &Engine| {
-                    let arguments = ["copy", "--engine", engine.name(), "SOURCE/", "TARGET"];
-                    (format!("blit-{}", engine.name()), arguments.to_vec())
+                let calls = |engine: &Engine| {
+                    let (option, name) = ("--engine", engine.name());
+                    let copy = ["copy", option, name, "SOURCE/", "TARGET"];
+                    let empty = ["mirror", option, name, "--yes", "--allow-empty-source"];
+                    let delete = [&empty[..], &["EMPTY/", "TARGET"]].concat();
+                    let calls =
+                        [Call::new(Operation::Copy, &copy), Call::new(Operation::Delete, &delete)];
+                    (format!("blit-{name}"), calls.to_vec())
                 };
-                return engines.iter().map(call).collect();
+                return engines.iter().map(calls).collect();
             }
             Self::Cp => &["-a", "SOURCE", "TARGET"],
             Self::Rsync => &["-aHAXS", "--numeric-ids", "SOURCE/", "TARGET/"],
             Self::Cpz => &["SOURCE", "TARGET"],
             Self::Xcp => &["-r", "--no-progress", "-w", "0", "SOURCE", "TARGET"],
+            Self::Rm | Self::Rmz => &[],
         };
-        vec![(self.program().to_owned(), arguments.to_vec())]
+        let delete: &[&str] = match self {
+            Self::Rsync => &["-a", "--delete", "EMPTY/", "TARGET/"],
+            Self::Rm => &["-rf", "TARGET"],
+            Self::Rmz => &["TARGET"],
+            Self::Blit | Self::Cp | Self::Cpz | Self::Xcp => &[],
+        };
+        let calls = [(Operation::Copy, copy), (Operation::Delete, delete)]
+            .into_iter()
+            .filter(|(_, words)| !words.is_empty())
+            .map(|(operation, words)| Call::new(operation, words));
+        vec![(self.program().to_owned(), calls.collect())]
+    }
+
+    /// Whether it can take part in any of these.
+    pub(crate) fn knows(self, operations: &[Operation]) -> bool {
+        let calls = self.calls(&[Engine::Auto]);
+        let knows = |call: &Call| operations.contains(&call.operation);
+        calls.iter().any(|(_, calls)| calls.iter().any(knows))
     }
 
     fn program(self) -> &'static str {
@@ -184,12 +224,15 @@ impl Peer {
             Self::Rsync => "rsync",
             Self::Cpz => "cpz",
             Self::Xcp => "xcp",
+            Self::Rm => "rm",
+            Self::Rmz => "rmz",
         }
     }
 
     fn fidelity(self) -> Fidelity {
         match self {
-            Self::Blit | Self::Cp | Self::Rsync => Fidelity::Full,
+            // What only deletes keeps nothing: it is judged by what is left.
+            Self::Blit | Self::Cp | Self::Rsync | Self::Rm | Self::Rmz => Fidelity::Full,
             Self::Xcp => Fidelity::ModeTimes,
             // It does keep modes, but no times.
             Self::Cpz => Fidelity::Data,
@@ -252,8 +295,13 @@ mod tests {
             search(folder.path()).into_iter().map(|arm| arm.expect("an arm")).collect();
         let names: Vec<&str> = arms.iter().map(|arm| arm.name.as_str()).collect();
         assert_eq!(names, ["blit-auto", "blit-uring", "cpz"]);
-        let places =
-            Places { source: Path::new("s"), target: Path::new("t"), address: "", far: "" };
+        let places = Places {
+            source: Path::new("s"),
+            empty: Path::new("e"),
+            target: Path::new("t"),
+            address: "",
+            far: "",
+        };
         let command = arms[1].command(Operation::Copy, &places).expect("it copies");
         assert!(arms[1].command(Operation::Push, &places).is_none());
         let source = Path::new("s").join("").into_os_string();

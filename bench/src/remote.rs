@@ -22,6 +22,7 @@ pub(crate) fn run(args: &RemoteArgs, interrupt: &Interrupt) -> Result<Report> {
         blit: &blit,
         blitd: &blitd,
         engines: &session.engines,
+        streams: &args.streams,
         peer_paths: &session.peer_paths,
     };
     let (mut arms, mut missing) = (Vec::new(), Vec::new());
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &RemoteArgs, interrupt: &Interrupt) -> Result<Report> {
         Direction::Pull => Operation::Pull,
     };
     let operations = args.directions.iter().map(operation).collect();
-    let all = [TreeChoice::Small, TreeChoice::Big, TreeChoice::Real];
+    let all = [TreeChoice::Small, TreeChoice::Big, TreeChoice::Mixed, TreeChoice::Real];
     let trees = choice::trees(session, &all)?;
     let plan = Plan { verb: "remote", arms, missing, operations, trees };
     session::run(session, plan, interrupt)

@@ -52,10 +52,13 @@ pub(crate) struct TreeReport {
     pub(crate) can_reflink: bool,
     /// What no copier can be expected to beat.
     pub(crate) bound: Option<Bound>,
+    /// The same for one that encrypts what it sends.
+    pub(crate) sealed_bound: Option<Bound>,
     pub(crate) notes: Vec<String>,
     pub(crate) rows: Vec<Row>,
     pub(crate) runs: Vec<RunRecord>,
     pub(crate) calls: Vec<Calls>,
+    pub(crate) timelines: Vec<Timeline>,
 }
 
 /// One run of one arm.
@@ -87,6 +90,23 @@ pub(crate) struct Calls {
     /// None where they could not be counted.
     pub(crate) command: Option<u64>,
     pub(crate) service: Option<u64>,
+}
+
+/// How far one run of one arm was, and when.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Timeline {
+    pub(crate) arm: String,
+    pub(crate) moments: Vec<Moment>,
+}
+
+/// What had been done by then.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(crate) struct Moment {
+    pub(crate) seconds: f64,
+    pub(crate) entries: u64,
+    pub(crate) bytes: u64,
+    /// How many there were to do, as far as was known then.
+    pub(crate) bytes_known: u64,
 }
 
 /// All runs of one arm on one tree.
@@ -145,10 +165,12 @@ impl TreeReport {
             target_mount: Mount::default(),
             can_reflink: false,
             bound: None,
+            sealed_bound: None,
             notes: Vec::new(),
             rows: Vec::new(),
             runs: Vec::new(),
             calls: Vec::new(),
+            timelines: Vec::new(),
         }
     }
 
@@ -185,6 +207,8 @@ impl TreeReport {
             if wall_seconds.median > 0.0 { amount / wall_seconds.median } else { 0.0 }
         };
         let wire = Spread::of(runs.iter().filter_map(|record| record.wire_bytes).map(float));
+        let is_sealed = arm.service.is_some() && arm.encryption != "none";
+        let bound = if is_sealed { self.sealed_bound } else { self.bound };
         let services = runs.iter().filter_map(|record| record.service.as_ref());
         Some(Row {
             arm: arm.name.clone(),
@@ -196,7 +220,7 @@ impl TreeReport {
             ratio_to: base.to_owned(),
             files_per_second: pace(float(self.census.files)),
             megabytes_per_second: pace(float(self.census.bytes) / 1e6),
-            ceiling_share: self.bound.map(|bound| pace(bound.seconds)),
+            ceiling_share: bound.map(|bound| pace(bound.seconds)),
             cpu_seconds: Spread::of(runs.iter().map(|record| record.cpu_seconds()))?.median,
             peak_bytes: runs.iter().map(|record| record.run.peak_bytes).max()?,
             service_peak_bytes: services.map(|run| run.peak_bytes).max(),
@@ -237,6 +261,7 @@ mod tests {
             has_noop: true,
             is_for_few_plain_files: false,
             is_blit,
+            streams: None,
         }
     }
 

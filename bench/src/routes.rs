@@ -27,6 +27,8 @@ pub(crate) struct Search<'a> {
     pub(crate) blit: &'a Path,
     pub(crate) blitd: &'a Path,
     pub(crate) engines: &'a [Engine],
+    /// An arm of blit for each number of data streams; one without a bound where there is none.
+    pub(crate) streams: &'a [u32],
     /// Before PATH.
     pub(crate) peer_paths: &'a [PathBuf],
 }
@@ -36,16 +38,33 @@ impl Route {
     pub(crate) fn find(self, search: &Search<'_>) -> Vec<Result<Arm, Missing>> {
         match self {
             Self::Blit | Self::BlitClear => {
-                search.engines.iter().map(|engine| self.find_blit(*engine, search)).collect()
+                let streams: Vec<Option<u32>> = match search.streams {
+                    [] => vec![None],
+                    some => some.iter().copied().map(Some).collect(),
+                };
+                let engines = search.engines.iter();
+                engines
+                    .flat_map(|engine| streams.iter().map(move |streams| (*engine, *streams)))
+                    .map(|(engine, streams)| self.find_blit(engine, streams, search))
+                    .collect()
             }
             Self::Rsyncd => vec![find_other(search, "rsync", rsyncd)],
             Self::Rclone => vec![find_other(search, "rclone", rclone)],
         }
     }
 
-    fn find_blit(self, engine: Engine, search: &Search<'_>) -> Result<Arm, Missing> {
+    fn find_blit(
+        self,
+        engine: Engine,
+        streams: Option<u32>,
+        search: &Search<'_>,
+    ) -> Result<Arm, Missing> {
         let is_clear = self == Self::BlitClear;
-        let name = format!("blit-{}{}", engine.name(), if is_clear { "-clear" } else { "" });
+        let mut name = format!("blit-{}{}", engine.name(), if is_clear { "-clear" } else { "" });
+        let bound = streams.map(|streams| streams.to_string());
+        if let Some(bound) = &bound {
+            name = format!("{name}-{bound}");
+        }
         let missing = |looked_for: String| Missing { name: name.clone(), looked_for };
         for program in [search.blit, search.blitd] {
             if !program.is_file() {
@@ -58,6 +77,10 @@ impl Route {
         let call = |operation, ends: [&str; 2]| {
             let mut words = vec!["copy", "--engine", engine.name()];
             words.extend(is_clear.then_some(CLEAR));
+            if let Some(bound) = &bound {
+                // A stream keeps one thread busy: there are never more of them than threads.
+                words.extend(["--max-threads", bound]);
+            }
             words.extend(ends);
             Call::new(operation, &words)
         };
@@ -74,11 +97,12 @@ impl Route {
             service: Some(Service {
                 version: version(search.blitd),
                 program: search.blitd.to_path_buf(),
-                kind: Kind::Blitd { engine: engine.name() },
+                kind: Kind::Blitd { engine: engine.name(), threads: streams },
             }),
             has_noop: true,
             is_for_few_plain_files: false,
             is_blit: true,
+            streams,
             name,
         })
     }
@@ -118,6 +142,7 @@ fn rsyncd(program: PathBuf, version: String) -> Arm {
         has_noop: true,
         is_for_few_plain_files: false,
         is_blit: false,
+        streams: None,
         program,
         version,
     }
@@ -142,6 +167,7 @@ fn rclone(program: PathBuf, version: String) -> Arm {
         has_noop: true,
         is_for_few_plain_files: true,
         is_blit: false,
+        streams: None,
         program,
         version,
     }
@@ -161,12 +187,17 @@ mod tests {
     use crate::peers::Places;
 
     fn search(folder: &Path, route: Route) -> Vec<Result<Arm, Missing>> {
+        search_streams(folder, route, &[])
+    }
+
+    fn search_streams(folder: &Path, route: Route, streams: &[u32]) -> Vec<Result<Arm, Missing>> {
         let paths = [folder.to_path_buf()];
         let (blit, blitd) = (folder.join("blit"), folder.join("blitd"));
         let search = Search {
             blit: &blit,
             blitd: &blitd,
             engines: &[Engine::Auto, Engine::Threads],
+            streams,
             peer_paths: &paths,
         };
         route.find(&search)
@@ -182,6 +213,10 @@ mod tests {
         let arms = search(folder.path(), Route::Blit);
         assert_eq!(arms.len(), 2);
         assert_eq!(arms[1].as_ref().expect("an arm").name, "blit-threads");
+        let held = search_streams(folder.path(), Route::Blit, &[1, 4]);
+        let names = held.iter().map(|arm| arm.as_ref().expect("an arm").name.as_str());
+        let wanted = ["blit-auto-1", "blit-auto-4", "blit-threads-1", "blit-threads-4"];
+        assert_eq!(names.collect::<Vec<_>>(), wanted);
         let clear = search(folder.path(), Route::BlitClear).swap_remove(0);
         assert!(clear.expect_err("an empty file prints no help").looked_for.contains(CLEAR));
     }
@@ -191,6 +226,7 @@ mod tests {
         let arm = rsyncd("rsync".into(), "1".to_owned());
         let places = Places {
             source: Path::new("s"),
+            empty: Path::new("e"),
             target: Path::new("t"),
             address: "127.0.0.1:9",
             far: "targets/1-rsyncd/copy",

@@ -31,7 +31,7 @@ pub(crate) struct Service {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
-    Blitd { engine: &'static str },
+    Blitd { engine: &'static str, threads: Option<u32> },
     Rsyncd,
     Webdav,
 }
@@ -58,9 +58,12 @@ impl Service {
         let mut command = wrapper.to_vec();
         command.push(self.program.clone().into_os_string());
         match self.kind {
-            Kind::Blitd { engine } => {
+            Kind::Blitd { engine, threads } => {
                 command.extend(["--engine".into(), engine.into(), "--root".into(), root.into()]);
                 command.extend(["--listen".into(), "127.0.0.1:0".into()]);
+                if let Some(threads) = threads {
+                    command.extend(["--max-threads".into(), threads.to_string().into()]);
+                }
             }
             Kind::Rsyncd => {
                 let config = folder.join("rsyncd.conf");

@@ -1,6 +1,7 @@
 //! One session of runs: who copies which tree when, and where; the measuring is done elsewhere.
 
 mod calls;
+mod timeline;
 
 use std::env;
 use std::ffi::OsString;
@@ -85,6 +86,24 @@ struct Turn<'a> {
     position: usize,
 }
 
+/// What is put around a run that is not timed.
+#[derive(Default)]
+struct Dress {
+    /// Words before those of the command and of the daemon.
+    near: Vec<OsString>,
+    far: Vec<OsString>,
+    /// The last word of the command.
+    option: Option<&'static str>,
+}
+
+/// What a run took, whatever came of it.
+struct Launched {
+    run: Run,
+    service: Option<Run>,
+    wire_bytes: Option<u64>,
+    busy_seconds: Option<f64>,
+}
+
 impl Session<'_> {
     fn run(self, needs: &[Need]) -> Result<Report> {
         let args = self.staging.args;
@@ -146,7 +165,10 @@ impl Session<'_> {
                 report.notes.clone_from(&stage.notes);
                 report.bound = ceilings
                     .filter(|_| !is_noop)
-                    .and_then(|all| all.bound(&report.census, *operation != Operation::Copy));
+                    .and_then(|all| all.bound(&report.census, *operation, false));
+                report.sealed_bound = ceilings
+                    .filter(|_| !is_noop)
+                    .and_then(|all| all.bound(&report.census, *operation, true));
                 reports.push(report);
             }
         }
@@ -161,6 +183,9 @@ impl Session<'_> {
         if staging.args.syscalls {
             self.count_calls(&stage, &mut reports)?;
         }
+        if staging.args.timeline {
+            self.record_timelines(&stage, &mut reports)?;
+        }
         reports.iter_mut().for_each(|report| report.summarize(&self.plan.arms));
         reports.retain(|report| !report.runs.is_empty());
         Ok(reports)
@@ -172,9 +197,9 @@ impl Session<'_> {
         for (shift, pair) in reports.chunks_mut(2).enumerate() {
             let operation = pair[0].transfer;
             let mut order: Vec<&Arm> =
-                self.plan.arms.iter().filter(|arm| is_fit(arm, stage)).collect();
+                self.plan.arms.iter().filter(|arm| is_fit(arm, operation, stage)).collect();
             if order.is_empty() {
-                return Ok(());
+                continue;
             }
             let first = usize::try_from(round - 1).unwrap_or(0) + shift;
             let len = order.len();
@@ -206,16 +231,14 @@ impl Session<'_> {
         let folder = folder_of(stage, turn)?;
         let target = folder.join(COPY);
         let interrupt = &self.staging.meter.interrupt;
+        self.prepare(stage, turn, &folder)?;
         let mut records = vec![self.attempt(stage, turn, &folder)?];
         let class = turn.arm.fidelity;
-        records[0].judge(&verify::compare(
-            &stage.source,
-            &stage.snapshot,
-            &target,
-            class,
-            interrupt,
-        )?);
-        if turn.arm.has_noop && !self.staging.args.no_noop && records[0].is_verified {
+        records[0].judge(&match turn.operation {
+            Operation::Delete => verify::gone(&target),
+            _ => verify::compare(&stage.source, &stage.snapshot, &target, class, interrupt)?,
+        });
+        if self.repeats(turn) && records[0].is_verified {
             let before = Snapshot::take(&target)?;
             let mut again = self.attempt(stage, turn, &folder)?;
             again.judge(&verify::unchanged(&target, &before)?);
@@ -225,14 +248,62 @@ impl Session<'_> {
         Ok(records)
     }
 
+    /// Makes what an operation begins with.
+    fn prepare(&self, stage: &Stage, turn: Turn<'_>, folder: &Path) -> Result<()> {
+        match turn.operation {
+            Operation::Delete => self.staging.import(&stage.source, &folder.join(COPY)),
+            Operation::Copy | Operation::Push | Operation::Pull => Ok(()),
+        }
+    }
+
+    /// Whether an arm finds that nothing is left to do, if it is asked again.
+    fn repeats(&self, turn: Turn<'_>) -> bool {
+        turn.arm.has_noop && !self.staging.args.no_noop && turn.operation != Operation::Delete
+    }
+
     fn attempt(&self, stage: &Stage, turn: Turn<'_>, folder: &Path) -> Result<RunRecord> {
-        let meter = &self.staging.meter;
         // One arm's write-back must not be paid by the next.
         system::sync(&stage.targets);
-        let far = far_end(turn);
+        if let Some(probe) = &stage.probe {
+            let service = turn.arm.service.as_ref().map(|service| service.program.as_path());
+            let programs: Vec<&Path> =
+                [turn.arm.program.as_path()].into_iter().chain(service).collect();
+            probe.chill(&stage.targets, &programs)?;
+        }
+        let launched = self.launch(stage, turn, folder, &Dress::default())?;
+        let synced = Instant::now();
+        system::sync(&stage.targets);
+        let mut record = RunRecord {
+            arm: turn.arm.name.clone(),
+            round: turn.round,
+            position: turn.position,
+            is_verified: launched.run.is_success(),
+            others_cpu_seconds: None,
+            wire_bytes: launched.wire_bytes.filter(|_| launched.service.is_some()),
+            run: launched.run,
+            service: launched.service,
+            sync_seconds: synced.elapsed().as_secs_f64(),
+            differences: 0,
+            examples: Vec::new(),
+        };
+        // Ticks are coarser than what a process is charged.
+        record.others_cpu_seconds =
+            launched.busy_seconds.map(|busy| (busy - record.cpu_seconds()).max(0.0));
+        Ok(record)
+    }
+
+    /// Starts what has to run at the far end, runs the command, and ends the far end again.
+    fn launch(
+        &self,
+        stage: &Stage,
+        turn: Turn<'_>,
+        folder: &Path,
+        dress: &Dress,
+    ) -> Result<Launched> {
+        let meter = &self.staging.meter;
         let running = match &turn.arm.service {
             Some(service) => {
-                Some(service.start(meter, &stage.root, &self.service_folder(turn), &[])?)
+                Some(service.start(meter, &stage.root, &self.service_folder(turn), &dress.far)?)
             }
             None => None,
         };
@@ -240,35 +311,22 @@ impl Session<'_> {
         let target = folder.join(COPY);
         let places = Places {
             source: &stage.source,
+            empty: &stage.empty,
             target: &target,
             address: address.as_deref().unwrap_or_default(),
-            far: &far,
+            far: &far_end(turn),
         };
-        let command = turn.arm.command(turn.operation, &places).expect("the plan fits its arms");
+        let mut command = dress.near.clone();
+        let own = turn.arm.command(turn.operation, &places).expect("the plan fits its arms");
+        command.extend(own);
+        command.extend(dress.option.map(OsString::from));
         let wire_before = machine::loopback_bytes();
         let busy_before = machine::busy_seconds();
         let run = meter.run(&command)?;
         let busy = machine::busy_seconds().zip(busy_before).map(|(after, before)| after - before);
         let wire = machine::loopback_bytes().zip(wire_before).map(|(after, before)| after - before);
-        let service: Option<Run> = running.map(|running| running.stop()).transpose()?;
-        let synced = Instant::now();
-        system::sync(&stage.targets);
-        let mut record = RunRecord {
-            arm: turn.arm.name.clone(),
-            round: turn.round,
-            position: turn.position,
-            is_verified: run.is_success(),
-            others_cpu_seconds: None,
-            wire_bytes: wire.filter(|_| service.is_some()),
-            run,
-            service,
-            sync_seconds: synced.elapsed().as_secs_f64(),
-            differences: 0,
-            examples: Vec::new(),
-        };
-        // Ticks are coarser than what a process is charged.
-        record.others_cpu_seconds = busy.map(|busy| (busy - record.cpu_seconds()).max(0.0));
-        Ok(record)
+        let service = running.map(|running| running.stop()).transpose()?;
+        Ok(Launched { run, service, wire_bytes: wire, busy_seconds: busy })
     }
 
     fn service_folder(&self, turn: Turn<'_>) -> PathBuf {
@@ -292,14 +350,17 @@ fn folder_name(turn: Turn<'_>) -> String {
 fn far_end(turn: Turn<'_>) -> String {
     match turn.operation {
         Operation::Push => format!("{TARGETS}/{}/{COPY}", folder_name(turn)),
-        Operation::Copy | Operation::Pull => SOURCE.to_owned(),
+        Operation::Copy | Operation::Pull | Operation::Delete => SOURCE.to_owned(),
     }
 }
 
-/// Whether an arm takes part in this tree.
-fn is_fit(arm: &Arm, stage: &Stage) -> bool {
+/// Whether an arm takes part in this operation on this tree.
+fn is_fit(arm: &Arm, operation: Operation, stage: &Stage) -> bool {
     let is_plain = |kind| matches!(kind, Kind::File | Kind::Dir);
     let entries = &stage.snapshot.entries;
+    if !arm.knows(operation) {
+        return false;
+    }
     !arm.is_for_few_plain_files
         || (entries.len() <= FEW_ENTRIES && entries.values().all(|stat| is_plain(stat.kind())))
 }

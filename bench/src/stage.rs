@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::args::{Fresh, SessionArgs};
+use crate::args::{Cache, Fresh, SessionArgs};
+use crate::cache::Probe;
 use crate::error::{Error, OnPath, Result};
 use crate::filesystem::{self, Image, Workspace};
 use crate::measure::Meter;
@@ -32,6 +33,10 @@ pub(crate) struct Stage {
     pub(crate) root: PathBuf,
     pub(crate) source: PathBuf,
     pub(crate) targets: PathBuf,
+    /// A directory with nothing in it.
+    pub(crate) empty: PathBuf,
+    /// Where runs are cold.
+    pub(crate) probe: Option<Probe>,
     pub(crate) snapshot: Snapshot,
     pub(crate) notes: Vec<String>,
     /// Unmounted last, when nothing above is used any more.
@@ -47,7 +52,13 @@ impl Staging<'_> {
         let room = Need { entries: need.entries * copies, bytes: need.bytes * copies };
         let (root, image) = self.room(&tree.name, room)?;
         let (mut source, targets) = (root.join(SOURCE), root.join(TARGETS));
+        let empty = root.join("empty");
         fs::create_dir_all(&targets).on("create directory", &targets)?;
+        fs::create_dir_all(&empty).on("create directory", &empty)?;
+        let probe = match self.args.cache {
+            Cache::Warm => None,
+            Cache::Cold => Some(Probe::new(&root)?),
+        };
         let mut notes = Vec::new();
         match &tree.origin {
             Origin::Grown { recipe, seed } => {
@@ -62,7 +73,7 @@ impl Staging<'_> {
         system::sync(&targets);
         let snapshot = Snapshot::take(&source)?;
         verify::warm(&source, &snapshot, interrupt)?;
-        Ok(Stage { root, source, targets, snapshot, notes, image })
+        Ok(Stage { root, source, targets, empty, probe, snapshot, notes, image })
     }
 
     /// A new directory for `need`, on an image of its own if that was asked for.
@@ -87,7 +98,8 @@ impl Staging<'_> {
         Ok(())
     }
 
-    fn import(&self, from: &Path, to: &Path) -> Result<()> {
+    /// Copies a tree with all that belongs to it, without measuring that.
+    pub(crate) fn import(&self, from: &Path, to: &Path) -> Result<()> {
         let run = self.meter.run(&["cp".into(), "-a".into(), from.into(), to.into()])?;
         if run.is_success() {
             return Ok(());
@@ -107,7 +119,8 @@ impl Staging<'_> {
             _ if !is_kept(need.entries) => 2,
             Fresh::Loop => self.copies_a_round + 1,
             Fresh::Dir => {
-                let rounds = u64::from(self.args.rounds) + u64::from(self.args.syscalls);
+                let extra = u64::from(self.args.syscalls) + u64::from(self.args.timeline);
+                let rounds = u64::from(self.args.rounds) + extra;
                 self.copies_a_round * rounds + 1
             }
         }
@@ -127,7 +140,10 @@ impl Staging<'_> {
         Conditions {
             rounds: self.args.rounds,
             seed: self.args.seed,
-            cache: "warm",
+            cache: match self.args.cache {
+                Cache::Warm => "warm",
+                Cache::Cold => "cold",
+            },
             fresh: match self.args.fresh {
                 Fresh::Dir => "a new directory a run".to_owned(),
                 Fresh::Loop => format!("a new {} image a round", self.args.fs.name()),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::trees::Random;
+use crate::random::Random;
 
 /// What two series of times say about each other.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -3,14 +3,15 @@
 //! The same recipe and seed give the same names, bytes, modes and times on every machine, so that
 //! two reports can be compared. Only integer arithmetic decides, no floating point.
 
-use std::fs::{self, File};
-use std::io::{Seek, SeekFrom, Write};
+mod grower;
+
 use std::path::{Path, PathBuf};
 
-use crate::error::{OnPath, Result};
+use crate::error::Result;
 use crate::interrupt::Interrupt;
-use crate::snapshot::{Mtime, Snapshot};
-use crate::system;
+use crate::snapshot::Snapshot;
+
+use grower::{Grower, Item, SMALL_DIRECTORIES};
 
 /// One tree of a session.
 #[derive(Debug, Clone)]
@@ -33,6 +34,14 @@ pub(crate) enum Recipe {
     Big { size: u64 },
     /// Of every kind and size, with every sort of metadata.
     Mixed { files: u64 },
+    /// Equal files in chains of directories that are `DEEP_LEVELS` long.
+    Deep { files: u64, file_size: u64 },
+    /// Many equal files in one directory.
+    Wide { files: u64, file_size: u64 },
+    /// Large files that are mostly holes.
+    Sparse { files: u64 },
+    /// Files with `LINKED_NAMES` names each; `files` counts the names.
+    Linked { files: u64, file_size: u64 },
 }
 
 /// What a tree needs at least, known before it exists.
@@ -58,7 +67,7 @@ impl Tree {
 }
 
 impl Recipe {
-    fn need(self, seed: u64) -> Need {
+    pub(crate) fn need(self, seed: u64) -> Need {
         match self {
             Self::Small { files, file_size } => {
                 Need { entries: files + SMALL_DIRECTORIES, bytes: files * on_disk(file_size) }
@@ -67,6 +76,19 @@ impl Recipe {
             Self::Mixed { files } => {
                 let bytes = (0..files).map(|index| on_disk(Item::of(seed, index).size())).sum();
                 Need { entries: files * 2, bytes }
+            }
+            Self::Deep { files, file_size } => {
+                let directories = files.div_ceil(DEEP_FILES_PER_LEVEL) + 1;
+                let bytes = files * on_disk(file_size) + directories * BLOCK_BYTES;
+                Need { entries: files + directories, bytes }
+            }
+            Self::Wide { files, file_size } => {
+                Need { entries: files + 1, bytes: files * on_disk(file_size) }
+            }
+            Self::Sparse { files } => Need { entries: files + 1, bytes: files * SPARSE_FILE_BYTES },
+            // Not every copier keeps the links.
+            Self::Linked { files, file_size } => {
+                Need { entries: files + LINKED_NAMES + 1, bytes: files * on_disk(file_size) }
             }
         }
     }
@@ -84,341 +106,25 @@ pub(crate) fn grow(
     root: &Path,
     interrupt: &Interrupt,
 ) -> Result<Vec<String>> {
-    let mut grower = Grower {
-        seed,
-        interrupt,
-        buffer: vec![0; BUFFER_BYTES],
-        directories: Vec::new(),
-        notes: Vec::new(),
-    };
-    grower.directory(root.to_path_buf())?;
-    match recipe {
-        Recipe::Small { files, file_size } => grower.small(root, files, file_size)?,
-        Recipe::Big { size } => grower.file(&root.join("big"), 0, size, 0o644)?,
-        Recipe::Mixed { files } => grower.mixed(root, files)?,
-    }
-    grower.finish_directories()?;
-    Ok(grower.notes)
+    Grower::new(seed, interrupt).grow(recipe, root)
 }
 
-struct Grower<'a> {
-    seed: u64,
-    interrupt: &'a Interrupt,
-    buffer: Vec<u8>,
-    /// Their times are set when nothing more is made in them.
-    directories: Vec<PathBuf>,
-    notes: Vec<String>,
-}
-
-impl Grower<'_> {
-    fn small(&mut self, root: &Path, files: u64, file_size: u64) -> Result<()> {
-        let per_directory = files.div_ceil(SMALL_DIRECTORIES).max(1);
-        let mut directory = root.to_path_buf();
-        for index in 0..files {
-            if index % per_directory == 0 {
-                directory = root.join(format!("d{:03}", index / per_directory));
-                self.directory(directory.clone())?;
-            }
-            self.file(&directory.join(format!("f{index:07}")), index, file_size, 0o644)?;
-        }
-        Ok(())
-    }
-
-    fn mixed(&mut self, root: &Path, files: u64) -> Result<()> {
-        let directories = self.mixed_directories(root, files / MIXED_FILES_PER_DIRECTORY + 8)?;
-        self.odd_files(&directories[0])?;
-        let mut last_file: Option<PathBuf> = None;
-        for index in 0..files {
-            let mut random = Random::new(self.seed, index ^ PLACE_STREAM);
-            let path = random.pick(&directories).join(format!("file-{index:06}"));
-            match (Item::of(self.seed, index), &last_file) {
-                (Item::HardLink, Some(first)) => {
-                    fs::hard_link(first, &path).on("link", &path)?;
-                }
-                (Item::Symlink, _) => self.symlink(&path, index)?,
-                (Item::Sparse { size }, _) => {
-                    self.sparse_file(&path, index, size)?;
-                    self.dress(&path, index)?;
-                }
-                (item, _) => {
-                    self.file(&path, index, item.size(), *random.pick(&FILE_MODES))?;
-                    self.dress(&path, index)?;
-                    last_file = Some(path);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A heap-shaped hierarchy, four sub-directories each, with an empty one here and there.
-    fn mixed_directories(&mut self, root: &Path, count: u64) -> Result<Vec<PathBuf>> {
-        let mut made = vec![root.to_path_buf()];
-        for number in 1..count {
-            let parent = made[made.len().saturating_sub(1) / 4].clone();
-            let path = match ODD_DIRECTORIES.get(made.len() - 1) {
-                Some(odd) => parent.join(odd),
-                None => parent.join(format!("dir-{number:05}")),
-            };
-            self.directory(path.clone())?;
-            if number % 10 == 1 {
-                self.directory(path.join("empty"))?;
-            }
-            made.push(path);
-        }
-        Ok(made)
-    }
-
-    fn odd_files(&mut self, directory: &Path) -> Result<()> {
-        let longest = [b'x'; 255];
-        for (index, bytes) in (0u64..).zip(ODD_FILES.iter().copied().chain([&longest[..]])) {
-            let name = system::name_from_bytes(bytes).on("name", directory)?;
-            let path = directory.join(name);
-            match File::create_new(&path) {
-                Ok(_) => self.file(&path, index ^ ODD_STREAM, 100 + index, 0o644)?,
-                Err(refused) => self.notes.push(format!(
-                    "left out: a file named {:?}: {refused}",
-                    String::from_utf8_lossy(bytes)
-                )),
-            }
-        }
-        Ok(())
-    }
-
-    fn directory(&mut self, path: PathBuf) -> Result<()> {
-        self.interrupt.check()?;
-        fs::create_dir(&path).on("create directory", &path)?;
-        system::set_mode(&path, 0o755).on("set mode", &path)?;
-        self.directories.push(path);
-        Ok(())
-    }
-
-    fn file(&mut self, path: &Path, index: u64, size: u64, mode: u32) -> Result<()> {
-        let mut random = Random::new(self.seed, index);
-        let mut file = File::create(path).on("create", path)?;
-        self.write(&mut file, &mut random, size).on("write", path)?;
-        self.interrupt.check()?;
-        drop(file);
-        system::set_mode(path, mode).on("set mode", path)?;
-        system::set_mtime(path, random.mtime()).on("set times", path)
-    }
-
-    /// Holes around one to four islands of data.
-    fn sparse_file(&mut self, path: &Path, index: u64, size: u64) -> Result<()> {
-        let mut random = Random::new(self.seed, index);
-        let mut file = File::create(path).on("create", path)?;
-        for _ in 0..=random.below(4) {
-            let offset = random.below(size / ISLAND_ALIGNMENT) * ISLAND_ALIGNMENT;
-            let len = (random.below(16) + 1) * 4096;
-            file.seek(SeekFrom::Start(offset)).on("seek", path)?;
-            self.write(&mut file, &mut random, len.min(size - offset)).on("write", path)?;
-        }
-        file.set_len(size).on("truncate", path)?;
-        drop(file);
-        system::set_mode(path, 0o644).on("set mode", path)?;
-        system::set_mtime(path, random.mtime()).on("set times", path)
-    }
-
-    fn write(&mut self, file: &mut File, random: &mut Random, len: u64) -> std::io::Result<()> {
-        let mut left = len;
-        while left > 0 && self.interrupt.check().is_ok() {
-            let step = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len());
-            random.fill(&mut self.buffer[..step]);
-            file.write_all(&self.buffer[..step])?;
-            left -= step as u64;
-        }
-        Ok(())
-    }
-
-    /// To a file, to a directory, or to nothing.
-    fn symlink(&mut self, path: &Path, index: u64) -> Result<()> {
-        let mut random = Random::new(self.seed, index);
-        let target = match random.below(3) {
-            0 => PathBuf::from(format!("file-{:06}", random.below(index + 1))),
-            1 => PathBuf::from(".."),
-            _ => PathBuf::from(format!("/nowhere/at all/{index}")),
-        };
-        system::symlink(&target, path).on("symlink", path)?;
-        system::set_mtime(path, random.mtime()).on("set times", path)
-    }
-
-    /// Gives some files another owner, extended attributes, an ACL or set-id bits.
-    fn dress(&mut self, path: &Path, index: u64) -> Result<()> {
-        let mut random = Random::new(self.seed, index ^ DRESS_STREAM);
-        let roll = random.below(100);
-        if roll < 10 && system::is_root() {
-            let owner = 1000 + u32::try_from(random.below(5)).expect("below five");
-            system::set_owner(path, owner, owner).on("set owner", path)?;
-        }
-        if roll == 0 {
-            system::set_mode(path, 0o4755).on("set mode", path)?;
-        }
-        if (10..16).contains(&roll) {
-            // Without root only a writable file takes attributes.
-            system::set_mode(path, 0o644).on("set mode", path)?;
-        }
-        if (10..15).contains(&roll) {
-            let mut value = vec![0; usize::try_from(random.below(64)).expect("below 64")];
-            random.fill(&mut value);
-            self.xattr(path, "user.blit.bench", &value);
-        }
-        if roll == 15 {
-            self.xattr(path, "system.posix_acl_access", &acl());
-        }
-        system::set_mtime(path, random.mtime()).on("set times", path)
-    }
-
-    fn xattr(&mut self, path: &Path, name: &str, value: &[u8]) {
-        if let Err(refused) = system::set_xattr(path, name.as_ref(), value) {
-            let note = format!("left out: attribute {name}: {refused}");
-            if !self.notes.contains(&note) {
-                self.notes.push(note);
-            }
-        }
-    }
-
-    fn finish_directories(&mut self) -> Result<()> {
-        for (index, path) in (0u64..).zip(&self.directories) {
-            let mut random = Random::new(self.seed, index ^ DIRECTORY_STREAM);
-            system::set_mtime(path, random.mtime()).on("set times", path)?;
-        }
-        Ok(())
-    }
-}
-
-/// What the entry number `index` of a mixed tree is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Item {
-    Plain { size: u64 },
-    Sparse { size: u64 },
-    HardLink,
-    Symlink,
-}
-
-impl Item {
-    fn of(seed: u64, index: u64) -> Self {
-        let mut random = Random::new(seed, index ^ ITEM_STREAM);
-        match random.below(1000) {
-            0..30 => Self::Symlink,
-            30..60 => Self::HardLink,
-            60..80 => Self::Sparse { size: (random.below(4) + 1) << 20 },
-            80..100 => Self::Plain { size: 0 },
-            _ => Self::Plain { size: random.size() },
-        }
-    }
-
-    fn size(self) -> u64 {
-        match self {
-            Self::Plain { size } | Self::Sparse { size } => size,
-            Self::HardLink | Self::Symlink => 0,
-        }
-    }
-}
-
-/// SplitMix64: small, seekable by its seed, and good enough to defeat compression.
-pub(crate) struct Random(u64);
-
-impl Random {
-    /// The stream of one entry, so that no entry depends on those before it.
-    pub(crate) fn new(seed: u64, stream: u64) -> Self {
-        let mut random = Self(seed ^ stream.wrapping_mul(0xd6e8_feb8_6659_fd93));
-        Self(random.next())
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^ (bits >> 31)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit.max(1)
-    }
-
-    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        let len = from.len() as u64;
-        &from[usize::try_from(self.below(len)).expect("an index of a slice")]
-    }
-
-    fn fill(&mut self, buffer: &mut [u8]) {
-        for chunk in buffer.chunks_mut(8) {
-            let bytes = self.next().to_le_bytes();
-            chunk.copy_from_slice(&bytes[..chunk.len()]);
-        }
-    }
-
-    /// The octave is twice a binomial of twelve coins and one more coin: like a log-normal with a
-    /// median near 8 KiB, a mean near 130 KiB, and now and then a file of up to 64 MiB.
-    fn size(&mut self) -> u64 {
-        let coins = self.next();
-        let octave = 2 * u64::from((coins & 0xfff).count_ones()) + (coins >> 12 & 1);
-        (1 << octave) + self.below(1 << octave)
-    }
-
-    fn mtime(&mut self) -> Mtime {
-        let seconds = i64::try_from(self.below(700_000_000)).expect("below a billion");
-        let nanoseconds = i64::try_from(self.below(1_000_000_000)).expect("below a billion");
-        Mtime { seconds: 1_000_000_000 + seconds, nanoseconds }
-    }
-}
-
-/// An access ACL as Linux stores it: version 2, then tag, permissions and id of each entry.
-fn acl() -> Vec<u8> {
-    const NO_ID: u32 = u32::MAX;
-    let mut bytes = 2u32.to_le_bytes().to_vec();
-    for (tag, permissions, id) in
-        [(1u16, 6u16, NO_ID), (2, 4, 1234), (4, 4, NO_ID), (0x10, 4, NO_ID), (0x20, 4, NO_ID)]
-    {
-        bytes.extend(tag.to_le_bytes());
-        bytes.extend(permissions.to_le_bytes());
-        bytes.extend(id.to_le_bytes());
-    }
-    bytes
-}
-
-/// As in the published comparisons of the peers: a thousand files each at the default count.
-const SMALL_DIRECTORIES: u64 = 100;
 /// Of all common file systems.
 const BLOCK_BYTES: u64 = 4096;
-const MIXED_FILES_PER_DIRECTORY: u64 = 50;
-/// Large writes, so that growing a tree is as fast as the disk.
-const BUFFER_BYTES: usize = 1 << 20;
-/// The largest block of common file systems, so that what lies between islands are holes.
-const ISLAND_ALIGNMENT: u64 = 64 << 10;
-const FILE_MODES: [u32; 5] = [0o644, 0o600, 0o755, 0o640, 0o444];
-
-/// Set bits above any index, so that the streams of one seed do not meet.
-const ITEM_STREAM: u64 = 1 << 56;
-const PLACE_STREAM: u64 = 2 << 56;
-const DRESS_STREAM: u64 = 3 << 56;
-const DIRECTORY_STREAM: u64 = 4 << 56;
-const ODD_STREAM: u64 = 5 << 56;
-
-const ODD_DIRECTORIES: [&str; 4] = [" blanks ", "-dash", "line\nbreak", "ünïcödé 🦀"];
-const ODD_FILES: [&[u8]; 17] = [
-    b" leading and trailing ",
-    b"-rf",
-    b"--",
-    b"new\nline",
-    b"tab\there",
-    b"\x1b[31mescape",
-    b"quotes \"'`$(id)",
-    b"back\\slash",
-    b"*?[a]",
-    b"\xc3\xa9 composed",
-    b"e\xcc\x81 decomposed",
-    b"\xf0\x9f\xa6\x80",
-    b"\xff\xfe not utf-8",
-    b".hidden",
-    b"...",
-    b"trailing.",
-    b"CON:",
-];
+/// Far below what a path may be long.
+const DEEP_LEVELS: u64 = 64;
+const DEEP_FILES_PER_LEVEL: u64 = 4;
+/// Most of it holes: what a copier that does not see them writes.
+const SPARSE_FILE_BYTES: u64 = 16 << 20;
+/// The names of one inode.
+const LINKED_NAMES: u64 = 4;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::Mtime;
+    use crate::system;
+    use std::fs;
 
     fn grown(recipe: Recipe, seed: u64) -> (tempfile::TempDir, Vec<(PathBuf, Vec<u8>, Mtime)>) {
         let sandbox = tempfile::tempdir().expect("a temporary directory");
@@ -442,6 +148,10 @@ mod tests {
             Recipe::Small { files: 30, file_size: 100 },
             Recipe::Big { size: 100_000 },
             Recipe::Mixed { files: 300 },
+            Recipe::Deep { files: 300, file_size: 10 },
+            Recipe::Wide { files: 30, file_size: 10 },
+            Recipe::Sparse { files: 2 },
+            Recipe::Linked { files: 30, file_size: 10 },
         ] {
             let (_one, first) = grown(recipe, 7);
             let (_two, second) = grown(recipe, 7);
@@ -470,6 +180,33 @@ mod tests {
         let need = recipe.need(1);
         assert!(snapshot.entries.len() as u64 <= need.entries);
         assert!(census.bytes <= need.bytes + 10_000, "{} > {}", census.bytes, need.bytes);
+    }
+
+    #[test]
+    fn each_tree_is_what_its_name_says() {
+        if !system::is_supported() {
+            return;
+        }
+        let snapshot = |recipe: Recipe| {
+            let sandbox = tempfile::tempdir().expect("a temporary directory");
+            let root = sandbox.path().join("tree");
+            grow(recipe, 1, &root, &Interrupt::default()).expect("a tree");
+            let snapshot = Snapshot::take(&root).expect("a snapshot");
+            assert!(snapshot.entries.len() as u64 <= recipe.need(1).entries + 1, "{recipe:?}");
+            snapshot
+        };
+        let deep = snapshot(Recipe::Deep { files: 520, file_size: 10 });
+        let depth = |path: &PathBuf| path.components().count() as u64;
+        assert_eq!(deep.entries.keys().map(depth).max(), Some(DEEP_LEVELS + 1));
+        assert_eq!(deep.census().files, 520);
+        let wide = snapshot(Recipe::Wide { files: 50, file_size: 10 }).census();
+        assert_eq!((wide.files, wide.directories), (50, 1));
+        let sparse = snapshot(Recipe::Sparse { files: 2 }).census();
+        assert_eq!(sparse.bytes, 2 * SPARSE_FILE_BYTES);
+        assert!(sparse.allocated_bytes < sparse.bytes / 2, "{sparse:?}");
+        let linked = snapshot(Recipe::Linked { files: 40, file_size: 10 });
+        assert_eq!(linked.link_groups().len(), 40);
+        assert_eq!(linked.census().bytes, 100);
     }
 
     #[test]

@@ -142,6 +142,11 @@ pub(crate) fn create_in(directory: &File, name: &str) -> io::Result<File> {
     Ok(rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o644))?.into())
 }
 
+/// Takes a file away from an open directory.
+pub(crate) fn unlink_in(directory: &File, name: &str) -> io::Result<()> {
+    Ok(rustix::fs::unlinkat(directory, name, AtFlags::empty())?)
+}
+
 pub(crate) fn signal(status: ExitStatus) -> Option<i32> {
     status.signal()
 }

@@ -56,6 +56,19 @@ impl Verdict {
     }
 }
 
+/// Whether nothing of a tree at `target` is left; an empty directory may be.
+pub(crate) fn gone(target: &Path) -> Verdict {
+    let mut verdict = Verdict::default();
+    match fs::read_dir(target) {
+        Ok(items) => items.flatten().for_each(|item| {
+            verdict.add(Path::new(&item.file_name()), "still there");
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => verdict.add(Path::new(""), format!("cannot be read: {error}")),
+    }
+    verdict
+}
+
 /// Compares `target` with the tree at `source`, of which `snapshot` was taken before the copy.
 pub(crate) fn compare(
     source: &Path,

@@ -84,6 +84,71 @@ fn a_copier_that_loses_something_fails_the_session() {
     assert!(table.contains("size 1 instead of 4096"), "{table}");
 }
 
+/// Copies or removes, and tells how far it is when it is asked.
+const STAND_IN: &str = "#!/bin/sh
+[ \"$1\" != --version ] || exit 0
+verb=$1
+for word; do case $word in
+--progress=json) echo '{\"event\":\"progress\",\"seconds\":0.5,\"entries\":3,\"bytes\":7}' >&2
+  echo '{\"event\":\"end\",\"seconds\":1.5}' >&2 ;;
+*) from=$to; to=$word ;;
+esac; done
+[ $verb = copy ] || exec rm -r \"$to\"
+cp -a \"$from.\" \"$to\"
+";
+
+#[test]
+fn trees_are_copied_deleted_drawn_and_reported() {
+    if !has_cp() {
+        return;
+    }
+    let sandbox = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| sandbox.path().join(name).display().to_string();
+    fs::write(path("blit"), STAND_IN).expect("a script");
+    let mode = Command::new("chmod").arg("+x").arg(path("blit")).status();
+    assert!(mode.expect("chmod").success());
+    let output = bench(&[
+        "local",
+        "--trees=linked",
+        "--files=12",
+        "--scale=10,20",
+        "--rounds=1",
+        "--arms=blit,cp,rm",
+        "--operations=copy,delete",
+        "--no-noop",
+        "--no-ceilings",
+        "--timeline",
+        &format!("--blit={}", path("blit")),
+        &format!("--work={}", path("work")),
+        &format!("--json={}", path("runs.json")),
+        &format!("--html={}", path("runs.html")),
+    ]);
+    let table = text(&output.stdout);
+    assert!(output.status.success(), "{table}{}", text(&output.stderr));
+    assert!(table.contains("linked, delete") && table.contains("scale-20, copy"), "{table}");
+    let report: Value =
+        serde_json::from_slice(&fs::read(path("runs.json")).expect("the JSON")).expect("JSON");
+    for tree in report["trees"].as_array().expect("trees") {
+        let arms: Vec<&str> = tree["rows"]
+            .as_array()
+            .expect("rows")
+            .iter()
+            .map(|row| row["arm"].as_str().expect("a word"))
+            .collect();
+        let other = if tree["operation"] == "copy" { "cp" } else { "rm" };
+        assert_eq!(arms, ["blit-auto", other], "{}", tree["name"]);
+        let moments = tree["timelines"][0]["moments"].as_array().expect("moments");
+        assert_eq!(moments.len(), 3);
+    }
+    let page = fs::read_to_string(path("runs.html")).expect("a page");
+    assert!(page.contains("copy: seconds against number of files"), "{page}");
+    assert!(page.contains("MB done and known against seconds"), "{page}");
+    let output = bench(&["report", "--markdown", &path("runs.json")]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let table = text(&output.stdout);
+    assert!(table.contains("| linked, copy: 12 files, 1 MiB | "), "{table}");
+}
+
 #[test]
 fn a_copier_that_hangs_is_killed_and_reported() {
     if !has_cp() {

@@ -202,7 +202,7 @@ fn ceilings_are_measured_and_printed() {
         &format!("--json={}", sandbox.path().join("c.json").display()),
     ]);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    assert!(text(&output.stdout).contains("4 loopback streams"), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("loopback, 4 streams"), "{}", text(&output.stdout));
     let json = fs::read(sandbox.path().join("c.json")).expect("the JSON");
     let json: Value = serde_json::from_slice(&json).expect("JSON");
     assert!(json["ceilings"]["write_bytes_per_second"].as_f64().expect("a pace") > 0.0);

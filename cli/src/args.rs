@@ -20,8 +20,8 @@ pub(crate) use filter::{FilterArgs, Rule};
 pub(crate) use look::{DfArgs, DuArgs, FindArgs, ListArgs, RmArgs, TypeWord};
 pub(crate) use manner::{EngineArgs, EngineWord, EqualityArgs, LeaveOut, Reflink, SelectionArgs};
 pub(crate) use network::{
-    CarriageArgs, Compress, DiagnosticsArgs, DiagnosticsCommand, KeyArgs, KeyCommand, ModulesArgs,
-    NetworkArgs,
+    CarriageArgs, Compress, DiagnosticsArgs, DiagnosticsCommand, JobsArgs, KeyArgs, KeyCommand,
+    ModulesArgs, NetworkArgs,
 };
 pub(crate) use output::{CompleteArgs, CompletionsArgs, ManArgs, OutputArgs, When};
 pub(crate) use transfer::{CheckArgs, CopyArgs, MirrorArgs, MoveArgs, TransferArgs};
@@ -51,6 +51,16 @@ impl Args {
         match &self.command {
             Command::Copy(copy) => check_paths("copy", &copy.paths)?,
             Command::Move(moved) => check_paths("move", &moved.paths)?,
+            Command::List(list) if !list.directory => {
+                check_only(
+                    "list",
+                    &list.paths,
+                    "one directory is listed; -d lists several entries",
+                )?;
+            }
+            Command::Rm(removal) if removal.files_from.is_some() => {
+                check_only("rm", &removal.paths, "the paths of --files-from are below one PATH")?;
+            }
             _ => {}
         }
         Ok(self)
@@ -62,6 +72,13 @@ fn check_paths(verb: &str, paths: &[OsString]) -> Result<(), clap::Error> {
     let lonely = Escaped(lonely.as_encoded_bytes());
     let text = format!("the destination is missing: blit {verb} {lonely} DST\n");
     Err(Args::command().error(ErrorKind::MissingRequiredArgument, text))
+}
+
+fn check_only(verb: &str, paths: &[OsString], why: &str) -> Result<(), clap::Error> {
+    let [_, second, ..] = paths else { return Ok(()) };
+    let second = Escaped(second.as_encoded_bytes());
+    let text = format!("{why}: blit {verb} has no use for {second}\n");
+    Err(Args::command().error(ErrorKind::TooManyValues, text))
 }
 
 /// The verbs.
@@ -78,6 +95,7 @@ pub(crate) enum Command {
     Df(DfArgs),
     Rm(RmArgs),
     Modules(ModulesArgs),
+    Jobs(JobsArgs),
     Key(KeyArgs),
     Diagnostics(DiagnosticsArgs),
     #[command(hide = true)]

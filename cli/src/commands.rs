@@ -8,6 +8,7 @@ mod df;
 mod diagnostics;
 mod du;
 mod find;
+mod jobs;
 mod key;
 mod list;
 mod man;
@@ -34,6 +35,7 @@ pub(crate) fn run(command: Command) -> Exit {
         Command::Df(args) => df::run(&args),
         Command::Rm(args) => rm::run(&args),
         Command::Modules(args) => modules::run(&args),
+        Command::Jobs(args) => jobs::run(&args),
         Command::Key(args) => key::run(&args),
         Command::Diagnostics(args) => diagnostics::run(&args),
         Command::Complete(args) => complete::run(&args),

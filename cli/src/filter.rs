@@ -8,11 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use blit_core::entry::{Kind, Meta};
-use blit_core::filter::{Filter, Separator};
-use blit_core::spec::{TransferSpec, Verb};
-use blit_core::summary::Notice;
+use blit_core::filter::{self, Filter, Separator};
+use blit_core::path::RelPath;
 use blit_core::{Error, ErrorKind};
 use blit_rpc::look;
+use blit_rpc::transfer::Outcome;
 
 use crate::args::{FilterArgs, Rule};
 use crate::options;
@@ -42,8 +42,7 @@ pub(crate) fn read(args: &FilterArgs, run: &mut Run) -> Result<Option<Arc<Filter
         };
     }
     if let Some(from) = files_from {
-        let separator = if *from0 { Separator::Nul } else { Separator::Newline };
-        builder = builder.files_from(&listed(from)?, separator);
+        builder = builder.files_from(&listed(from)?, separator(*from0));
     }
     if let Some(size) = min_size {
         builder = builder.min_size(*size);
@@ -62,7 +61,19 @@ pub(crate) fn read(args: &FilterArgs, run: &mut Run) -> Result<Option<Arc<Filter
     Ok(filter)
 }
 
-/// The paths of `--files-from`.
+/// The paths of `--files-from` that are not below another one.
+///
+/// # Errors
+/// `Usage` for one that is not below anything, and those of reading the list.
+pub(crate) fn paths(from: &OsStr, from0: bool) -> Result<Vec<RelPath>, Error> {
+    filter::listed(&listed(from)?, separator(from0))
+}
+
+fn separator(from0: bool) -> Separator {
+    if from0 { Separator::Nul } else { Separator::Newline }
+}
+
+/// The text of `--files-from`.
 fn listed(from: &OsStr) -> Result<Vec<u8>, Error> {
     if from == "-" {
         return bounded((io::stdin().lock(), 0), b"standard input");
@@ -114,39 +125,20 @@ fn trusted(path: &Path, run: &mut Run) -> Result<String, Error> {
 
 fn examine(path: &Path, run: &mut Run) -> Result<Meta, Error> {
     let endpoint = options::endpoint(path.as_os_str())?;
-    let spec = TransferSpec { recursive: false, ..TransferSpec::new(Verb::Copy) };
-    let mut found = None;
-    let outcome = run.watch(
-        |hands, observe| look::look(&endpoint, &spec, (hands, None), observe),
-        |_, notice| {
-            if let Notice::Listing(listing) = notice
-                && listing.named
-            {
-                found = listing.page.first().map(|entry| entry.meta.clone());
-            }
-        },
-    )?;
-    match (outcome.error, found) {
-        (Some(error), _) => Err(error),
-        (None, Some(meta)) => Ok(meta),
-        (None, None) => {
-            let path = path.as_os_str().as_encoded_bytes();
-            Err(Error::because(
-                ErrorKind::Usage,
-                "read rules from",
-                path,
-                "it is not a regular file",
-            ))
-        }
-    }
+    let mut found = Err(Error::new(ErrorKind::Internal, "examine", b""));
+    run.tell(|hands, observe| {
+        found = look::stat(&[endpoint], hands, None, observe);
+        Outcome::default()
+    })?;
+    found?.pop().unwrap_or_else(|| Err(Error::new(ErrorKind::Internal, "examine", b"")))
 }
 
 fn own_uid(path: &Path, run: &mut Run) -> Result<u32, Error> {
     let endpoint = options::endpoint(path.as_os_str())?;
     let mut space = None;
-    run.tell(|hands, _| {
-        space = Some(look::space(&endpoint, hands, None));
-        blit_rpc::transfer::Outcome::default()
+    run.tell(|hands, observe| {
+        space = Some(look::space(&endpoint, hands, None, observe));
+        Outcome::default()
     })?;
     match space {
         Some(facts) => facts.map(|facts| facts.own_uid),

@@ -8,10 +8,15 @@ mod options;
 mod report;
 mod run;
 mod ui;
+mod watchdog;
 
 use std::process::ExitCode;
 
 use report::Exit;
+
+/// Where there is none left, nothing more can be done: what is not published yet is a leftover for the next run.
+#[global_allocator]
+static MEMORY: blit_engine::Memory = blit_engine::Memory::new(ui::end_without_memory);
 
 fn main() -> ExitCode {
     ui::tell_panics_plainly();

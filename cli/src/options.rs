@@ -44,6 +44,8 @@ pub(crate) enum Verb {
     Rm,
     /// `blit modules`.
     Modules,
+    /// `blit jobs`.
+    Jobs,
     /// `blit diagnostics`.
     Diagnostics,
 }
@@ -62,6 +64,7 @@ impl Verb {
             Self::Df => "df",
             Self::Rm => "rm",
             Self::Modules => "modules",
+            Self::Jobs => "jobs",
             Self::Diagnostics => "diagnostics",
         }
     }
@@ -127,6 +130,8 @@ pub(crate) struct EngineOptions {
     pub(crate) choice: Choice,
     /// How many workers at most, where the user sets it.
     pub(crate) workers: Option<usize>,
+    /// The run ends when nothing has moved for so many seconds; `None` never.
+    pub(crate) stall_timeout_s: Option<u32>,
 }
 
 /// Reads how a verb that changes something wants to be told.
@@ -167,7 +172,8 @@ fn ending(json: bool, quiet: bool) -> Ending {
 }
 
 /// For what needs none: nothing is started before there is work.
-pub(crate) const NO_ENGINE: EngineOptions = EngineOptions { choice: Choice::Auto, workers: None };
+pub(crate) const NO_ENGINE: EngineOptions =
+    EngineOptions { choice: Choice::Auto, workers: None, stall_timeout_s: None };
 
 /// Reads which engine `args` want.
 pub(crate) fn engine(args: &EngineArgs) -> EngineOptions {
@@ -176,7 +182,8 @@ pub(crate) fn engine(args: &EngineArgs) -> EngineOptions {
         args::EngineWord::Uring => Choice::Uring,
         args::EngineWord::Threads => Choice::Threads,
     };
-    EngineOptions { choice, workers: args.max_threads.map(usize::from) }
+    let stall_timeout_s = Some(args.stall_timeout).filter(|seconds| *seconds > 0);
+    EngineOptions { choice, workers: args.max_threads.map(usize::from), stall_timeout_s }
 }
 
 /// Reads what is to be copied or moved; the filter is still to be read.
@@ -215,7 +222,6 @@ pub(crate) fn request(
         sources,
         destination,
         spec,
-        stall_timeout_s: stall_timeout_s(args.patience.stall_timeout),
         retries: args.carriage.retry,
     })
 }
@@ -226,16 +232,20 @@ pub(crate) fn request(
 /// Those of [`request`].
 pub(crate) fn copy(args: &CopyArgs, telling: &Telling) -> Result<Request, Error> {
     let mut request = request(spec::Verb::Copy, &args.paths, &args.transfer, telling)?;
-    write(&mut request.spec, &args.writing);
+    write(&mut request, &args.writing)?;
     Ok(request)
 }
 
 /// Reads how entries come to the destination.
-fn write(spec: &mut TransferSpec, args: &WritingArgs) {
+fn write(request: &mut Request, args: &WritingArgs) -> Result<(), Error> {
+    let Request { spec, destination, .. } = request;
+    let beside = |dir: &Option<OsString>| {
+        dir.as_deref().map(|dir| keep::beside(dir, destination)).transpose()
+    };
     spec.follow = args.copy_links.then(Follow::default);
     spec.in_place = args.inplace;
-    spec.backup = args.backup_dir.as_deref().map(keep::counterpart);
-    spec.reference = args.link_dest.as_deref().map(keep::counterpart);
+    (spec.backup, spec.reference) = (beside(&args.backup_dir)?, beside(&args.link_dest)?);
+    Ok(())
 }
 
 /// Reads what is to be mirrored.
@@ -250,7 +260,7 @@ pub(crate) fn mirror(args: &MirrorArgs, telling: &Telling) -> Result<Request, Er
         from_empty_source: args.allow_empty_source,
         entries_max: None,
     };
-    write(&mut request.spec, &args.writing);
+    write(&mut request, &args.writing)?;
     Ok(request)
 }
 
@@ -276,7 +286,6 @@ pub(crate) fn check(args: &CheckArgs, telling: &Telling) -> Result<Request, Erro
         sources,
         destination,
         spec,
-        stall_timeout_s: stall_timeout_s(args.patience.stall_timeout),
         retries: 0,
     })
 }
@@ -305,10 +314,6 @@ pub(crate) fn endpoint(text: &OsStr) -> Result<Endpoint, Error> {
 /// Those of [`endpoint`].
 pub(crate) fn endpoints(texts: &[OsString]) -> Result<Vec<Endpoint>, Error> {
     texts.iter().map(|text| endpoint(text)).collect()
-}
-
-fn stall_timeout_s(seconds: u32) -> Option<u32> {
-    Some(seconds).filter(|seconds| *seconds > 0)
 }
 
 fn equality(args: &EqualityArgs, ignore_times: bool) -> Equality {

@@ -7,9 +7,11 @@ use std::process::ExitCode;
 
 use blit_core::entry::Changes;
 use blit_core::path::Escaped;
+use blit_core::spec;
 use blit_core::summary::{Action, Summary};
 use blit_core::task::Lost;
 use blit_core::{Error, ErrorKind};
+use blit_rpc::jobs::{End, Job};
 use blit_rpc::transfer::Outcome;
 
 use crate::options::Verb;
@@ -76,6 +78,7 @@ impl Exit {
             | ErrorKind::Disconnected
             | ErrorKind::Protocol
             | ErrorKind::Internal
+            | ErrorKind::Cancelled
             | ErrorKind::Other => Self::Failed,
         }
     }
@@ -118,8 +121,8 @@ impl From<Exit> for ExitCode {
 
 /// How many entries a check found to differ.
 pub(crate) fn differences(summary: &Summary) -> u64 {
-    let Summary { files, dirs, nodes, links, repaired, removed, .. } = summary;
-    files + dirs + nodes + links + repaired + removed
+    let Summary { files, dirs, nodes, links, repaired, removed, renamed, .. } = summary;
+    files + dirs + nodes + links + repaired + removed + renamed
 }
 
 /// What to do about `errors`: each hint once, in the order in which the errors came.
@@ -147,8 +150,20 @@ fn refusal_hint(op: &str) -> &'static str {
         "trust" => {
             "compare it with what `blitd key show` prints at the daemon; what cannot be explained may be somebody in between"
         }
+        "verify certificate of" => {
+            "--ca-file names the authority that signed it, and the host is typed as the certificate calls it"
+        }
+        "show certificate to" => {
+            "--cert-file and --key-file name a certificate of the authority that the daemon has as ca_file"
+        }
         "open module" => {
             "`blit modules HOST` lists those that you may use; for another one, `blit key show` prints the key that its `allow` must have"
+        }
+        "find job" | "cancel job" => {
+            "`blit jobs HOST` lists the jobs that were started with your key"
+        }
+        "use module" => {
+            "try again when another session has ended; at the daemon, max_sessions says how many there may be"
         }
         "change module" => {
             "at the daemon, read_only = false lets a module be written to, or a --root without --read-only"
@@ -212,9 +227,7 @@ fn plain_hint(kind: ErrorKind, verb: &str) -> Option<&'static str> {
         ErrorKind::Io => {
             "a disk or its cable may be failing; look into the system's log (dmesg) before you go on"
         }
-        ErrorKind::Exhausted => {
-            "a limit of the system is reached; raise it (ulimit -n for open files) or use --max-threads"
-        }
+        ErrorKind::Exhausted => EXHAUSTED,
         ErrorKind::Overlap => "choose a destination that is neither the source nor inside it",
         ErrorKind::Stalled => {
             "a disk or a mount does not answer; check it, then run the same command again"
@@ -225,7 +238,9 @@ fn plain_hint(kind: ErrorKind, verb: &str) -> Option<&'static str> {
             "check the name and the port, and that blitd runs there and listens on that address"
         }
         ErrorKind::Refused => REFUSED,
-        ErrorKind::Disconnected => "run the same command again; it goes on where it stopped",
+        ErrorKind::Disconnected | ErrorKind::Cancelled => {
+            "run the same command again; it goes on where it stopped"
+        }
         ErrorKind::Protocol => "both sides must run blit; see that their versions match",
         ErrorKind::Internal => {
             "this is a mistake in blit; please report it with the command that you ran"
@@ -269,6 +284,7 @@ pub(crate) fn kind_word(kind: ErrorKind) -> &'static str {
         ErrorKind::Disconnected => "disconnected",
         ErrorKind::Protocol => "protocol",
         ErrorKind::Internal => "internal",
+        ErrorKind::Cancelled => "cancelled",
         ErrorKind::Other => "other",
     }
 }
@@ -322,6 +338,26 @@ pub(crate) fn action_code(action: Action) -> (char, &'static str) {
     }
 }
 
+/// The word for what a job does with entries.
+pub(crate) fn verb_word(verb: spec::Verb) -> &'static str {
+    match verb {
+        spec::Verb::Copy => "copy",
+        spec::Verb::Mirror => "mirror",
+        spec::Verb::Move => "move",
+    }
+}
+
+/// The word for how far a job is, or how it ended at the daemon.
+pub(crate) fn job_state(job: &Job) -> &'static str {
+    match &job.end {
+        None => "running",
+        Some(End { error: Some(error), .. }) if error.kind == ErrorKind::Cancelled => "cancelled",
+        Some(End { error: Some(_), .. }) => "failed",
+        Some(End { failed: 0, error: None }) => "done",
+        Some(End { .. }) => "incomplete",
+    }
+}
+
 /// The question before something is removed, from `place` where that is one.
 pub(crate) fn may_remove(count: u64, place: &[u8]) -> String {
     let entries = if count == 1 { "entry" } else { "entries" };
@@ -337,6 +373,10 @@ pub(crate) fn moved_into(source: &OsStr, destination: &OsStr, name: &OsStr) -> S
         "the new directory {destination} holds {name}; to give {source} the name {destination}: blit move {source}/ {destination}"
     )
 }
+
+/// What to say when the system gives no more of something, without a word that would have to be made up.
+pub(crate) const EXHAUSTED: &str =
+    "a limit of the system is reached; raise it (ulimit -n for open files) or use --max-threads";
 
 const REFUSED: &str = "`blit modules HOST` shows what the other machine offers you";
 

@@ -19,6 +19,7 @@ use crate::options::{EngineOptions, Telling};
 use crate::report::Exit;
 use crate::ui::progress::Line;
 use crate::ui::{Ended, Ui};
+use crate::watchdog::Watchdog;
 
 /// What a verb works with.
 pub(crate) struct Run {
@@ -115,9 +116,15 @@ impl Run {
         // A run that only tells is of no use when it cannot; others are, whoever listens.
         let only_tells = self.telling.dry_run || self.telling.verb.looks();
         let control = Control::stopped_by(machine.interrupt.flag());
-        let control = Arc::new(control.paced(self.bytes_per_sec));
+        let control = control.paced(self.bytes_per_sec).patient(self.options.stall_timeout_s);
+        let control = Arc::new(control);
         let line = Line::new(self.telling.progress);
         self.ui.print_around(line.bar());
+        if self.options.stall_timeout_s.is_some() {
+            let (telling, started) = (self.telling.clone(), self.started);
+            let control = Arc::downgrade(&control);
+            Watchdog { control, telling, bar: line.bar(), started }.watch();
+        }
         let ui = &mut self.ui;
         let hands = (machine.engine.as_ref(), &control);
         let mut observe = |notice| {

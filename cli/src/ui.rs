@@ -2,6 +2,7 @@
 
 pub(crate) mod progress;
 
+mod collapse;
 mod json;
 mod listing;
 mod log;
@@ -9,15 +10,14 @@ mod quantity;
 mod table;
 
 use std::io::{self, BufRead, BufWriter, IsTerminal, Stdout, Write};
-use std::panic::{self, PanicHookInfo};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use blit_core::entry::Entry;
+use blit_core::entry::{Entry, Meta};
 use blit_core::path::Escaped;
 use blit_core::summary::{Action, Change};
 use blit_core::task::SpaceFacts;
 use blit_core::{Error, ErrorKind};
+use blit_rpc::jobs::Job;
 use blit_rpc::look::{ModuleInfo, Welcome};
 use blit_rpc::transfer::Outcome;
 use clap::error::{ContextKind, ContextValue};
@@ -28,6 +28,7 @@ use crate::commands::Sum;
 use crate::options::{Changes, Ending, Telling, Verb};
 use crate::report::{self, Exit};
 
+pub(crate) use collapse::{end_without_memory, has_told_panic, tell_panics_plainly};
 use json::{Object, Row};
 use log::Log;
 
@@ -148,11 +149,10 @@ impl Ui {
         }
     }
 
-    /// Tells the entries of a directory.
-    pub(crate) fn entries(&mut self, entries: &[Entry]) {
+    /// Tells entries: how each is called, and what it is.
+    pub(crate) fn entries(&mut self, entries: &[(Vec<u8>, Meta)]) {
         if self.telling.ending == Ending::Json {
-            let rows = entries.iter().map(|entry| Row::entry(entry.name.as_bytes(), entry));
-            rows.for_each(|row| self.row(&row));
+            entries.iter().for_each(|(name, meta)| self.row(&Row::entry(name, meta)));
         } else {
             self.lines(&listing::entries(entries));
         }
@@ -161,7 +161,7 @@ impl Ui {
     /// Tells a path that was looked for. Off a terminal its bytes are printed as they are, for another program.
     pub(crate) fn found(&mut self, path: &[u8], entry: &Entry, ends_in_nul: bool) {
         if self.telling.ending == Ending::Json {
-            self.row(&Row::entry(path, entry));
+            self.row(&Row::entry(path, &entry.meta));
         } else if ends_in_nul {
             self.print_line(path, 0);
         } else if self.is_terminal {
@@ -199,6 +199,17 @@ impl Ui {
         let motd: Vec<String> = motd.collect();
         self.lines(&motd);
         self.lines(&listing::modules(modules));
+    }
+
+    /// Tells of jobs; in a table, with a header where it `begins`.
+    pub(crate) fn jobs(&mut self, jobs: &[Job], begins: bool) {
+        if self.telling.ending == Ending::Json {
+            jobs.iter().for_each(|job| self.row(&Row::job(job)));
+        } else {
+            self.lines(&listing::jobs(jobs, begins));
+        }
+        // Whoever watches is not to wait until a buffer is full.
+        self.write(|out, _| out.flush());
     }
 
     /// Tells lines as they are.
@@ -447,28 +458,6 @@ pub(crate) fn answer_to_words(error: &clap::Error) -> Exit {
     }
 }
 
-/// Makes a panic one line for the user instead of a trace.
-pub(crate) fn tell_panics_plainly() {
-    panic::set_hook(Box::new(|info| {
-        PANICKED.store(true, Ordering::Relaxed);
-        tell(&panic_line(info));
-    }));
-}
-
-/// Whether any thread has panicked.
-pub(crate) fn has_told_panic() -> bool {
-    PANICKED.load(Ordering::Relaxed)
-}
-
-fn panic_line(info: &PanicHookInfo<'_>) -> String {
-    let what = info.payload_as_str().unwrap_or("no message");
-    let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
-    format!(
-        "internal error: {}{place}; please report this with the command that you ran\n",
-        Escaped(what.as_bytes())
-    )
-}
-
 fn tell_broken_output(error: &io::Error) {
     tell(&format!("error: write standard output: {error}\n"));
 }
@@ -477,8 +466,6 @@ fn tell_broken_output(error: &io::Error) {
 fn tell(text: &str) {
     drop(io::stderr().lock().write_all(text.as_bytes()));
 }
-
-static PANICKED: AtomicBool = AtomicBool::new(false);
 
 /// A screen of errors; more would push the summary out of sight.
 const FAILURES_SHOWN_MAX: usize = 20;

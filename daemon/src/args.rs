@@ -73,6 +73,11 @@ pub enum Command {
         /// What to do with it.
         command: KeyCommand,
     },
+    /// Write the manual pages into a directory
+    Man {
+        /// A directory that exists
+        dir: PathBuf,
+    },
 }
 
 /// What to do with the daemon's key.

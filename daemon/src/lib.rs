@@ -8,6 +8,7 @@ pub mod escape;
 pub mod life;
 pub mod listen;
 pub mod logs;
+pub mod manual;
 pub mod metrics;
 pub mod options;
 pub mod report;

@@ -16,6 +16,7 @@ use crate::config::{Config, words};
 use crate::escape::Plain;
 use crate::listen::{Doors, Sockets};
 use crate::logs;
+use crate::manual;
 use crate::metrics::responder;
 use crate::options::{self, Options};
 use crate::report::{self, Exit};
@@ -30,6 +31,7 @@ pub fn run(args: &Args, offer: &Offer) -> Exit {
         Some(Command::Key { command: KeyCommand::Show { config } }) => {
             show_key(config.as_deref(), offer)
         }
+        Some(Command::Man { dir }) => manual::write(dir).map(|()| Exit::Done),
     };
     ended.unwrap_or_else(|error| report::tell(&error))
 }
@@ -151,6 +153,11 @@ fn reload(state: &State) {
         Ok(reread) => {
             if reread.other_addresses {
                 tracing::warn!("other addresses in the configuration are used after a restart");
+            }
+            if reread.other_certificates {
+                tracing::warn!(
+                    "other keys and certificates in the configuration are used after a restart"
+                );
             }
             warn(&options::warnings(&reread.config, state.options.insecure_anonymous));
             rehearse(&reread.config);

@@ -8,7 +8,7 @@ use blit_core::{Error, ErrorKind};
 use blit_engine::Choice;
 
 use crate::args::{LogFormat, LogLevel, Serve};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Tls};
 use crate::escape::Plain;
 
 /// How to run.
@@ -106,17 +106,24 @@ impl Options {
         let config = Config::read(file)?;
         let other_addresses = self.configured_listen != (config.listen.clone(), config.metrics);
         let (listen, metrics) = (self.config.listen.clone(), self.config.metrics);
-        Ok(Reread { config: Config { listen, metrics, ..config }, other_addresses })
+        // What handshakes were set up with stays in force, and so does what was said of it.
+        let tls = Tls { plaintext: config.tls.plaintext, ..self.config.tls.clone() };
+        let key_file = self.config.key_file.clone();
+        let other_certificates = config.tls != tls || config.key_file != key_file;
+        let config = Config { listen, metrics, tls, key_file, ..config };
+        Ok(Reread { config, other_addresses, other_certificates })
     }
 }
 
 /// A configuration that was read again.
 #[derive(Clone, Debug)]
 pub struct Reread {
-    /// With the addresses that were bound at start.
+    /// With the addresses that were bound at start, and the keys and certificates of then.
     pub config: Config,
     /// Whether the file names other ones than at start.
     pub other_addresses: bool,
+    /// Whether it names other keys or certificates.
+    pub other_certificates: bool,
 }
 
 /// What the operator should know of `config`'s modules.

@@ -60,9 +60,14 @@ impl State {
     ///
     /// # Errors
     /// Those of opening the directory, and what the system refused.
-    pub fn workshop(&self, module: &Module) -> Result<Workshop, Error> {
+    pub fn workshop(&self, module: &Module, shown: &[u8]) -> Result<Workshop, Error> {
         let Options { engine: choice, workers, .. } = self.options;
-        let confinement = module.confinement()?;
+        let confinement = module.confinement().map_err(|error| {
+            // Who asked is not told where the module is.
+            tracing::warn!(module = module.shown(), %error, "a module cannot be used");
+            error.with_path(shown)
+        })?;
+        let confinement = confinement.called(shown);
         let root = confinement.root()?;
         let started = match start_confined(choice, workers, confinement) {
             Err(error) if error.kind == ErrorKind::Unsupported && module.owner.is_none() => {
@@ -118,7 +123,7 @@ mod tests {
     fn an_engine_of_a_module_serves_its_directory() {
         let top = tempfile::tempdir().expect("a temporary directory");
         let state = state(top.path());
-        let workshop = state.workshop(&state.config().modules[0]).expect("it starts");
+        let workshop = state.workshop(&state.config().modules[0], b"/m").expect("it starts");
         let dir = Dir::new(&workshop.root, RelPath::root());
         let what = What::Next { after: None, entries_max: 4 };
         let task = Task::List(List { dir, what, xattrs: false, survey: Survey::Nothing });

@@ -13,7 +13,7 @@ use blit_engine::{files, host};
 
 use blit_rpc::identity::{self, Files, Identity};
 use blit_rpc::owners::Names;
-use blit_rpc::serve::{Caller, Happening, Host, ModuleInfo, Server, Settings, Workshop};
+use blit_rpc::serve::{Caller, Happening, Host, ModuleInfo, Server, Settings, Traffic, Workshop};
 use blit_rpc::tls::{self, Clients, Credentials};
 
 use crate::config::module::Module;
@@ -109,8 +109,8 @@ impl Offered {
                 let shown = caller.key.as_ref().map(ToString::to_string);
                 shown.is_some_and(|shown| keys.contains(&shown))
             }
-            // Whoever has a certificate of the authority was let in for that.
-            None if config.tls.ca_file.is_some() && caller.is_sealed => true,
+            // Whoever has a certificate of the authority was let in for that, and nobody else is.
+            None if config.tls.ca_file.is_some() => caller.is_sealed,
             None => {
                 let anonymous = self.state.options.insecure_anonymous;
                 module.admits_strangers(caller.local.ip(), anonymous)
@@ -144,14 +144,14 @@ impl Host for Offered {
         self.find(name, caller).map(|(_, module)| info(&module))
     }
 
-    fn workshop(&self, name: &str, caller: &Caller) -> Result<Workshop, Error> {
+    fn workshop(&self, name: &str, shown: &[u8], caller: &Caller) -> Result<Workshop, Error> {
         let refuse =
             |why: String| Error::because(ErrorKind::Refused, "use module", name.as_bytes(), why);
         let (config, module) = self
             .find(name, caller)
             .ok_or_else(|| refuse("there is no such module for you".to_owned()))?;
         let session = self.state.sessions.begin(&config, &module).map_err(refuse)?;
-        let workshop = self.state.workshop(&module)?;
+        let workshop = self.state.workshop(&module, shown)?;
         let failed = Arc::<AtomicBool>::default();
         self.failed().insert(caller.peer, Arc::clone(&failed));
         let guard: Box<dyn Any + Send> = Box::new(Running {
@@ -202,10 +202,14 @@ impl Host for Offered {
             Happening::Began(caller, what, module) => {
                 tracing::info!(peer = %caller.peer, what, module, "a session begins");
             }
-            Happening::Ended(caller, module, (data, control), error) => {
+            // The line about the connection follows.
+            Happening::TokenRefused(..) => self.state.metrics.tokens_refused.add(1),
+            Happening::Ended(caller, module, traffic, error) => {
+                let Traffic { data, control, received, sent, entries } = *traffic;
                 let metrics = &self.state.metrics;
-                metrics.bytes_received.add(*data);
-                metrics.bytes_sent.add(*control);
+                metrics.bytes_received.add(received);
+                metrics.bytes_sent.add(sent);
+                metrics.entries.add(entries);
                 let failed = self.failed().get(&caller.peer).cloned();
                 match error {
                     None => {

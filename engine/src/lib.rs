@@ -9,6 +9,6 @@ mod uring;
 #[path = "absent.rs"]
 mod uring;
 
-pub use blit_fallback::sys::{Enforced, Owner, Reach};
+pub use blit_fallback::sys::{Enforced, Memory, Owner, Reach};
 pub use blit_fallback::{Confinement, host};
 pub use start::{Choice, Started, start, start_confined};

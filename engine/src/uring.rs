@@ -27,7 +27,6 @@ use std::sync::{Arc, OnceLock};
 
 use blit_core::engine::{Engine, Limits};
 use blit_core::event::Port;
-use blit_core::session::schedule::Inline;
 use blit_core::stream::Attachment;
 use blit_core::task::{Task, TaskId};
 use blit_fallback::{Confinement, ThreadEngine, stream};
@@ -52,8 +51,6 @@ struct UringEngine {
     /// Does what is small, and everything where io_uring is refused. It starts no thread before it must.
     threads: ThreadEngine,
     launch: Launch,
-    /// Counts what is small enough for the calling thread. A confined engine runs nothing there.
-    inline: Option<Inline>,
     confinement: Option<Confinement>,
     crew: OnceLock<Crew>,
 }
@@ -67,7 +64,6 @@ enum Crew {
 impl UringEngine {
     fn new(plan: Plan, launch: Launch) -> Self {
         Self {
-            inline: plan.confinement.is_none().then(Inline::default),
             confinement: plan.confinement.clone(),
             threads: plan.threads(),
             launch,
@@ -91,14 +87,9 @@ impl UringEngine {
 impl Engine for UringEngine {
     fn submit(&self, tasks: Vec<(TaskId, Task)>, port: &Port) {
         let tasks = tasks.into_iter().filter_map(|(id, task)| stream::divert(id, task, port));
-        let tasks: Vec<(TaskId, Task)> = tasks.collect();
+        let tasks = self.threads.run_small(tasks.collect(), port);
         if tasks.is_empty() {
             return;
-        }
-        // The thread engine counts the same tasks by the same rule, so that it too runs these in the calling thread.
-        let is_small = |inline: &Inline| inline.admits(tasks.iter().map(|(_, task)| task));
-        if self.inline.as_ref().is_some_and(is_small) {
-            return self.threads.submit(tasks, port);
         }
         match self.crew() {
             Crew::Executors(pool) => pool.submit(tasks.into_iter().map(|(id, task)| Job {
@@ -120,7 +111,7 @@ impl Engine for UringEngine {
 
     fn describe(&self) -> String {
         match self.crew.get() {
-            None if self.inline.is_none() => "uring (no work yet)".to_owned(),
+            None if self.confinement.is_some() => "uring (no work yet)".to_owned(),
             None => "calling thread (too little work for more)".to_owned(),
             Some(Crew::Executors(pool)) => pool.describe(),
             Some(Crew::Threads(refusal)) => format!("{} ({refusal})", self.threads.describe()),

@@ -131,11 +131,10 @@ fn transfer(
     let (near, far) = (start(), start());
     let facts = facts(&*far, to);
     let (near_streams, far_streams, carried) = streams(3, breaks_after);
-    let (near_control, far_control) = (Arc::<Control>::default(), Arc::<Control>::default());
+    let [near_control, far_control] =
+        [(); 2].map(|()| Arc::new(Control::default().patient(Some(20))));
     let mut near_drive = Drive::new(&*near, &near_control);
     let mut far_drive = Drive::new(&*far, &far_control);
-    near_drive.limit_stall(20);
-    far_drive.limit_stall(20);
     let (near_plane, far_plane) = (Plane::new(), Plane::new());
     let source_dir = Dir::new(&Root::new(from), RelPath::root());
     let items = vec![SourceItem::Contents(source_dir)];

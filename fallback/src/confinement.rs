@@ -14,6 +14,8 @@ use crate::sys::{self, Enforced, OpenDir, Owner, Reach};
 #[derive(Clone, Debug)]
 pub struct Confinement {
     path: PathBuf,
+    /// What messages call it.
+    shown: Box<[u8]>,
     dir: Arc<OpenDir>,
     reach: Reach,
     owner: Option<Owner>,
@@ -31,7 +33,14 @@ impl Confinement {
         sys::identity();
         let shown = path.as_os_str().as_encoded_bytes();
         let opened = sys::open_root(path).map_err(|error| Error::io("open", shown, error))?;
-        Ok(Self { path: path.to_owned(), dir: Arc::new(opened), reach, owner })
+        let (path, shown) = (path.to_owned(), shown.into());
+        Ok(Self { path, shown, dir: Arc::new(opened), reach, owner })
+    }
+
+    /// The same, called otherwise in every message: who gets them must not learn the path.
+    #[must_use]
+    pub fn called(self, shown: &[u8]) -> Self {
+        Self { shown: shown.into(), ..self }
     }
 
     /// The directory as a root for tasks, open already: a confined thread need not be able to reach it by its path.
@@ -39,7 +48,7 @@ impl Confinement {
     /// # Errors
     /// Those of opening it.
     pub fn root(&self) -> Result<Arc<Root>, Error> {
-        let root = Root::new(&self.path);
+        let root = Root::called(&self.shown, &self.path);
         let opened = sys::open_dir(&self.dir, b"", sys::Access::Search);
         dir::hold_root(&root, opened.map_err(|error| self.failed("open", error))?);
         Ok(root)
@@ -63,13 +72,12 @@ impl Confinement {
             let tried = std::thread::Builder::new().spawn_scoped(scope, || self.enter());
             let tried = tried.map_err(|error| self.failed("confine engine to", error))?;
             tried.join().unwrap_or_else(|_| {
-                let path = self.path.as_os_str().as_encoded_bytes();
-                Err(Error::new(ErrorKind::Internal, "confine engine to", path))
+                Err(Error::new(ErrorKind::Internal, "confine engine to", &self.shown))
             })
         })
     }
 
     fn failed(&self, op: &'static str, error: std::io::Error) -> Error {
-        Error::io(op, self.path.as_os_str().as_encoded_bytes(), error)
+        Error::io(op, &self.shown, error)
     }
 }

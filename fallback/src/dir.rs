@@ -3,7 +3,6 @@
 
 use std::io;
 use std::ops::Deref;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -213,9 +212,8 @@ pub(crate) fn hold_root(root: &Root, opened: OpenDir) {
 
 fn open_root(dir: &Dir) -> Result<(&OpenDir, &Waypoints), Error> {
     let held = dir.root.held.get_or_init(|| {
-        let path: PathBuf = dir.root.path().to_owned();
-        let shown = || path.as_os_str().as_encoded_bytes().to_vec();
-        let opened = sys::open_root(&path).map_err(|error| Error::io("open", &shown(), error));
+        let opened = sys::open_root(dir.root.path());
+        let opened = opened.map_err(|error| Error::io("open", dir.root.shown(), error));
         Box::new(HeldRoot(opened, Waypoints::default()))
     });
     match held.downcast_ref::<HeldRoot>() {

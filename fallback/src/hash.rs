@@ -76,6 +76,10 @@ impl Digester<'_> {
                     Ok(count) => {
                         self.state.update(&space[..count]);
                         offset += count as u64;
+                        if count == BUFFER_BYTES {
+                            // Nothing is settled before the end, which is far in a large file.
+                            self.control.stir();
+                        }
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => return Err(self.at.failed("read")(error)),

@@ -3,6 +3,7 @@
 
 mod ahead;
 mod aside;
+mod backlog;
 mod confinement;
 mod content;
 pub mod copy;
@@ -13,12 +14,14 @@ mod frames;
 pub mod hash;
 pub mod host;
 pub mod list;
+mod made_up;
 pub mod metadata;
 mod pack;
 pub mod place;
 mod receive;
 pub mod remove;
 mod replace;
+mod respell;
 pub mod send;
 pub mod space;
 pub mod stream;
@@ -28,6 +31,7 @@ mod threads;
 mod turn;
 mod waypoints;
 
+pub use backlog::{Backlog, looks_ahead};
 pub use confinement::Confinement;
 pub use threads::{ThreadEngine, run};
 

@@ -4,11 +4,12 @@
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use blit_core::entry::{Entry, FileId, Kind, Meta};
 use blit_core::event::Control;
 use blit_core::path::{Name, is_temporary};
+use blit_core::session::schedule::PAGE_TIME_MAX;
 use blit_core::task::{Dir, Held, List, Listed, Survey, What};
 use blit_core::{Error, ErrorKind};
 
@@ -251,8 +252,6 @@ fn has_aliases(entries: &[Entry]) -> bool {
     ids.windows(2).any(|pair| pair[0] == pair[1])
 }
 
-/// How long a page may take on a file system that answers slowly: the first byte is to move within a second of the start.
-const PAGE_TIME_MAX: Duration = Duration::from_millis(250);
 /// Names that room is made for before they are read.
 const ENTRIES_EXPECTED: usize = 1024;
 

@@ -16,6 +16,7 @@ use crate::dir::{self, At, OpenedDir, Staged};
 use crate::draft::{self, Drafted};
 use crate::metadata::{Keeper, Made};
 use crate::replace::Replace;
+use crate::respell::respell;
 use crate::sys::{self, Access, OpenDir};
 use crate::take::Taken;
 
@@ -92,6 +93,7 @@ impl<'a> Placer<'a> {
                 }
                 Ok(())
             }
+            Step::Respell { from, name } => respell(&self.dir, from, (name, self.at(name))),
             Step::Draft { entry, reuse } => {
                 let dir = dir::open_readable(&self.task.to)?;
                 let drafted = Drafted::open(dir, entry, *reuse);

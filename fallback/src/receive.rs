@@ -229,6 +229,7 @@ impl<'a> Receiver<'a> {
             return Err(Malformed);
         }
         let name = file.listed.name.clone();
+        let meta = self.task.plane.translated(meta);
         file.renewed = Some(Box::new(Entry { name, meta }));
         Ok(())
     }

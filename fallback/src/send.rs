@@ -18,6 +18,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::ahead::{Ahead, Turn};
 use crate::dir::{self, At, OpenedDir};
+use crate::made_up;
 use crate::stream::{self, Lane};
 use crate::sys::{self, Access};
 use crate::turn;
@@ -182,12 +183,7 @@ impl Sender<'_> {
                 Err((Fault::Changed, file)) => match self.renewed(&file, &entry) {
                     // Of a range of a file that changed, the others are void too.
                     Ok(now) if self.task.part == Part::Whole => {
-                        let before = out.items().0.len();
-                        out.items().renewed(index, &now.meta);
-                        if out.body.len() - before > META_BYTES_MAX {
-                            out.body.truncate(before);
-                            let why = "its attributes are too large to be sent";
-                            let error = self.at(&now).because(ErrorKind::Unsupported, "send", why);
+                        if let Err(error) = self.renew((index, &now), out) {
                             out.items().failed(index, &error);
                             return Ok(());
                         }
@@ -206,6 +202,18 @@ impl Sender<'_> {
         Ok(())
     }
 
+    /// Says what the file is now.
+    fn renew(&self, (index, now): (u32, &Entry), out: &mut Outgoing<'_>) -> Result<(), Error> {
+        let before = out.items().0.len();
+        out.items().renewed(index, &now.meta);
+        if out.body.len() - before <= META_BYTES_MAX {
+            return Ok(());
+        }
+        out.body.truncate(before);
+        let why = "its attributes are too large to be sent";
+        Err(self.at(now).because(ErrorKind::Unsupported, "send", why))
+    }
+
     fn interrupted(&self, out: &Outgoing<'_>) -> bool {
         out.control.is_cancelled()
     }
@@ -218,6 +226,7 @@ impl Sender<'_> {
     ) -> Result<(), Fault> {
         let size = entry.meta.size;
         match &self.task.part {
+            Part::Whole if size == 0 => self.sizeless(file, (index, entry), out),
             Part::Whole if size <= SMALL_FILE_BYTES_MAX && !entry.meta.may_have_holes() => {
                 self.small(file, (index, entry), out)
             }
@@ -229,6 +238,36 @@ impl Sender<'_> {
         }
     }
 
+    /// Sends a file of which the system says that it has no bytes, which it says too of those whose content it makes up when
+    /// they are read (`/proc`).
+    fn sizeless(
+        &self,
+        file: &File,
+        (index, entry): (u32, &Entry),
+        out: &mut Outgoing<'_>,
+    ) -> Result<(), Fault> {
+        // Reading a pipe or a device that has taken its place would do something.
+        self.prove(file, entry)?;
+        let content =
+            made_up::read(file).map_err(|e| Fault::Failed(self.at(entry).failed("read")(e)))?;
+        if content.is_empty() {
+            out.items().file(index, 0);
+            return Ok(());
+        }
+        // Where it was only written to meanwhile, it has a size now.
+        self.prove(file, entry)?;
+        let mut now = entry.clone();
+        (now.meta.size, now.meta.allocated) = (content.len() as u64, content.len() as u64);
+        self.renew((index, &now), out).map_err(Fault::Failed)?;
+        for (number, piece) in content.chunks(PIECE_BYTES).enumerate() {
+            out.items().piece(index, (number * PIECE_BYTES) as u64, piece.len());
+            out.body.extend_from_slice(piece);
+            out.flush(false)?;
+        }
+        out.items().end(index);
+        Ok(())
+    }
+
     /// Reads a whole file into the frame. One that cannot be proven unchanged is taken out again.
     fn small(
         &self,
@@ -237,10 +276,8 @@ impl Sender<'_> {
         out: &mut Outgoing<'_>,
     ) -> Result<(), Fault> {
         let size = usize::try_from(entry.meta.size).expect("it is small");
-        if size > 0 {
-            // Reading a pipe or a device that has taken its place would do something.
-            self.prove(file, entry)?;
-        }
+        // Reading a pipe or a device that has taken its place would do something.
+        self.prove(file, entry)?;
         let before = out.items().0.len();
         out.items().file(index, size);
         let start = out.body.len();

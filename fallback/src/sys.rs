@@ -16,8 +16,10 @@ use macos as platform;
 mod windows;
 #[cfg(windows)]
 use windows as platform;
+mod memory;
 mod private;
 
+pub use memory::Memory;
 pub use private::{create_private, create_private_dir, open_owned, open_private};
 
 #[cfg(unix)]

@@ -4,18 +4,19 @@
 //! The threads share one descriptor table: a staged directory or a root that one of them opened is used by the others.
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use blit_core::engine::{Engine, Limits};
 use blit_core::event::{Control, Port};
-use blit_core::session::schedule::Inline;
+use blit_core::session::schedule::{INLINE_TIME_MAX, Inline};
 use blit_core::stream::Attachment;
-use blit_core::task::{Output, Task, TaskId};
+use blit_core::task::{Output, Subject, Task, TaskId};
 use blit_core::{Error, ErrorKind};
 
+use crate::backlog::{Backlog, looks_ahead};
 use crate::{Confinement, copy, draft, hash, list, place, remove, send, space, stream};
 
 /// Executes one task in the calling thread.
@@ -78,6 +79,22 @@ impl ThreadEngine {
         }
     }
 
+    /// Runs `tasks` in the calling thread while the run is small, and gives back what is left to others.
+    pub fn run_small(&self, tasks: Vec<(TaskId, Task)>, port: &Port) -> Vec<(TaskId, Task)> {
+        let inline = self.inline.as_ref();
+        let Some(inline) = inline.filter(|it| it.admits(tasks.iter().map(|(_, task)| task))) else {
+            return tasks;
+        };
+        let begun = Instant::now();
+        let mut tasks = tasks.into_iter();
+        while begun.elapsed() < INLINE_TIME_MAX {
+            let Some((id, task)) = tasks.next() else { return Vec::new() };
+            Job { id, task, port: port.clone() }.run_here();
+        }
+        inline.close();
+        tasks.collect()
+    }
+
     fn start(&self, count: usize) {
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         let missing = self.workers_max.saturating_sub(threads.len());
@@ -95,7 +112,7 @@ impl ThreadEngine {
             let confined = self.shared.confinement.is_some();
             let no_thread = Error::new(ErrorKind::Exhausted, "start confined thread", b"");
             while let Some(job) = self.shared.next() {
-                if confined { job.fail(no_thread.clone()) } else { job.run() }
+                if confined { job.fail(no_thread.clone()) } else { job.run_here() }
             }
         }
     }
@@ -104,14 +121,15 @@ impl ThreadEngine {
 impl Engine for ThreadEngine {
     fn submit(&self, tasks: Vec<(TaskId, Task)>, port: &Port) {
         let tasks = tasks.into_iter().filter_map(|(id, task)| stream::divert(id, task, port));
-        let jobs = tasks.map(|(id, task)| Job { id, task, port: port.clone() });
-        let jobs: Vec<Job> = jobs.collect();
-        let is_small = |inline: &Inline| inline.admits(jobs.iter().map(|job| &job.task));
-        if self.inline.as_ref().is_some_and(is_small) {
-            return jobs.into_iter().for_each(Job::run);
+        let tasks = self.run_small(tasks.collect(), port);
+        if tasks.is_empty() {
+            return;
         }
         let mut state = self.shared.lock();
-        state.queue.extend(jobs);
+        for (id, task) in tasks {
+            let is_ahead = looks_ahead(&task);
+            state.queue.push(Job { id, task, port: port.clone() }, is_ahead);
+        }
         let (queued, sleeping) = (state.queue.len(), state.sleeping);
         drop(state);
         for _ in 0..queued.min(sleeping) {
@@ -139,10 +157,10 @@ impl Drop for ThreadEngine {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.stopping = true;
-        let dropped = std::mem::take(&mut state.queue);
+        let mut dropped = std::mem::take(&mut state.queue);
         drop(state);
         self.shared.wake.notify_all();
-        for job in dropped {
+        for job in dropped.drain() {
             job.port.done(job.id, Err(interrupted(&job.task)));
         }
         let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -163,7 +181,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    queue: VecDeque<Job>,
+    queue: Backlog<Job>,
     sleeping: usize,
     stopping: bool,
 }
@@ -181,7 +199,7 @@ impl Shared {
     }
 
     fn next(&self) -> Option<Job> {
-        self.lock().queue.pop_front()
+        self.lock().queue.pop()
     }
 }
 
@@ -196,6 +214,13 @@ impl Job {
         port.done(id, result);
     }
 
+    /// The same in the thread that drives the run, of which nobody else can tell when it hangs.
+    fn run_here(self) {
+        let control = Arc::clone(self.port.control());
+        let _occupied = control.occupy(Subject::of(&self.task));
+        self.run();
+    }
+
     /// Says that the task was not begun, and why.
     fn fail(self, error: Error) {
         let Self { id, task, port } = self;
@@ -208,7 +233,7 @@ fn work(shared: &Shared) {
     let entered = shared.confinement.as_ref().map_or(Ok(()), |at| at.enter().map(drop));
     let mut state = shared.lock();
     loop {
-        if let Some(job) = state.queue.pop_front() {
+        if let Some(job) = state.queue.pop() {
             drop(state);
             match &entered {
                 Ok(()) => job.run(),

@@ -13,6 +13,7 @@ use blit_core::codec::{Decoder, Encoder};
 use blit_core::endpoint::Endpoint;
 use blit_core::header::{BODY_BYTES_MAX, HEADER_BYTES, Header, Item, next_item};
 use blit_daemon::config::Config;
+use blit_rpc::convert::{Trial, try_message};
 use blit_rpc::identity::{Files, Identity};
 use blit_rpc::known::KnownHosts;
 use blit_rpc::tls::{HELLO_BYTES_MAX, Hello, look_at_hello};
@@ -23,7 +24,7 @@ use tempfile::TempDir;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is that of its program and of the folder with its seeds.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("data_frame", data_frame),
     ("entries", entries),
     ("endpoint", endpoint),
@@ -31,6 +32,7 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("client_hello", client_hello),
     ("known_hosts", known_hosts),
     ("config", config),
+    ("message", message),
 ];
 
 /// A header and the items of its body.
@@ -124,6 +126,14 @@ pub fn config(bytes: &[u8]) {
     if let Err(fault) = Config::parse(&text) {
         let shown = fault.to_string();
         assert!(!shown.is_empty(), "a fault is told");
+    }
+}
+
+/// A message of the control connection, as each kind of value that a peer sends.
+pub fn message(bytes: &[u8]) {
+    for Trial { told, again } in try_message(bytes) {
+        assert_ne!(told, "None", "what can be read can be told on");
+        assert_eq!(told, again, "and is the same however often it is told");
     }
 }
 

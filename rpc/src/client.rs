@@ -1,18 +1,22 @@
 //! A connection to a daemon as the rest of this crate uses it: calls that block, over an executor on a thread of its own.
 //! It must not decide what is transferred.
 
+mod jobs;
 mod peer;
 mod session;
 
-use std::cell::RefCell;
-use std::future::Future;
+use std::cell::{Cell, RefCell};
+use std::future::{Future, pending};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use blit_core::endpoint::Remote;
+use blit_core::entry::Meta;
 use blit_core::event::Control;
-use blit_core::path::Escaped;
+use blit_core::path::{Escaped, RelPath};
 use blit_core::stream::Packing;
 use blit_core::task::SpaceFacts;
 use blit_core::{Error, ErrorKind};
@@ -20,15 +24,18 @@ use blit_schema::control_capnp::{daemon, hello, module};
 use blit_schema::session_capnp::session::Client as SessionClient;
 use capnp_rpc::RpcSystem;
 use capnp_rpc::rpc_twoparty_capnp::Side;
+use futures::future::{Either, select};
+use rustls::AlertDescription;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{LocalSet, spawn_local};
 
 use crate::connect::{Access, CONNECT_TIMEOUT, Place, Reached, reach};
-use crate::convert::{self, unreadable};
+use crate::convert::{self, narrow, unreadable};
 use crate::protocol::{CAPABILITIES, COMPRESSION, VERSION_MAX, VERSION_MIN};
-use crate::socket::{Socket, network};
+use crate::shown;
+use crate::socket::{MESSAGE_WORDS_MAX, Socket, network};
 
-pub(crate) use session::{Found, Joint, Opened, Order, Word};
+pub(crate) use session::{Beside, Found, Joint, Opened, Order, Word};
 
 /// A connection to a daemon.
 pub(crate) struct Client {
@@ -214,19 +221,44 @@ impl Client {
     }
 
     /// The room of the file system that a path of a module is on.
-    pub(crate) fn space(
-        &self,
-        (module, path): (&str, &[u8]),
-        control: &Control,
-    ) -> Result<SpaceFacts, Error> {
-        let (module, path) = (module.to_owned(), path.to_vec());
+    pub(crate) fn space(&self, at: &Remote, control: &Control) -> Result<SpaceFacts, Error> {
+        let module = at.module.clone().unwrap_or_default();
+        let path = at.path.to_bytes();
+        let shown = shown::place(at, &path).into_bytes();
         self.ask(("examine", CALL_TIMEOUT), control, |conn| async move {
             let mut request = conn.module(&module).await?.space_request();
             request.get().set_path(&path);
             let answer = request.send().promise.await.map_err(|error| conn.failed(&error))?;
             let answer = answer.get().map_err(unreadable)?;
-            convert::read_error(answer.get_error().map_err(unreadable)?)?;
+            let told = convert::read_error(answer.get_error().map_err(unreadable)?);
+            told.map_err(|error| error.with_path(&shown))?;
             Ok(convert::spec::read_space(answer.get_space().map_err(unreadable)?))
+        })
+    }
+
+    /// What stands at paths of a module.
+    pub(crate) fn stat(
+        &self,
+        (module, paths): (&str, Vec<RelPath>),
+        control: &Control,
+    ) -> Result<Vec<Result<Meta, Error>>, Error> {
+        let module = module.to_owned();
+        self.ask(("examine", CALL_TIMEOUT), control, |conn| async move {
+            let module = conn.module(&module).await?;
+            let mut found = Vec::new();
+            for paths in paths.chunks(STAT_PATHS_MAX) {
+                let mut request = module.stat_request();
+                let mut list = request.get().init_paths(narrow(paths.len()));
+                for (index, path) in (0..).zip(paths) {
+                    list.set(index, &path.to_bytes());
+                }
+                let answer = request.send().promise.await.map_err(|error| conn.failed(&error))?;
+                let answer = answer.get().map_err(unreadable)?;
+                convert::read_error(answer.get_error().map_err(unreadable)?)?;
+                let list = answer.get_found().map_err(unreadable)?;
+                found.extend(convert::standing::read(list, paths.len())?);
+            }
+            Ok(found)
         })
     }
 }
@@ -253,6 +285,32 @@ impl Conn {
         answer.get_module().map_err(unreadable)
     }
 
+    /// Waits for `answer`, which may take the daemon's disks long, but not while the daemon says nothing at all.
+    async fn unless_silent<T>(
+        &self,
+        answer: impl Future<Output = Result<T, Error>>,
+        silence: Duration,
+    ) -> Result<T, Error> {
+        let silent = async {
+            loop {
+                let ping = self.daemon.ping_request().send().promise;
+                match tokio::time::timeout(silence, ping).await {
+                    Ok(Ok(_)) => tokio::time::sleep(silence / 4).await,
+                    // What is wrong with the connection, the answer tells too.
+                    Ok(Err(_)) => pending::<()>().await,
+                    Err(_) => return,
+                }
+            }
+        };
+        match select(pin!(answer), pin!(silent)).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => {
+                let why = format!("it has been silent for {} s", silence.as_secs());
+                Err(Error::because(ErrorKind::Disconnected, "wait for", self.who.as_bytes(), why))
+            }
+        }
+    }
+
     /// Why a call failed.
     fn failed(&self, error: &capnp::Error) -> Error {
         let (kind, why) = match error.kind {
@@ -270,7 +328,9 @@ impl Conn {
 
 /// Begins to speak the protocol.
 async fn greet(socket: Socket, who: &str) -> Result<(Conn, RpcSystem<Side>, Welcome), Error> {
-    let mut system = RpcSystem::new(Box::new(network(socket, Side::Client)), None);
+    let (verdict, is_sealed) = (socket.verdict(), socket.is_sealed());
+    let allowance = Rc::new(Cell::new(MESSAGE_WORDS_MAX));
+    let mut system = RpcSystem::new(Box::new(network(socket, Side::Client, allowance)), None);
     let hello: hello::Client = system.bootstrap(Side::Server);
     let mut request = hello.hello_request();
     let mut greeting = request.get().init_greeting();
@@ -279,14 +339,23 @@ async fn greet(socket: Socket, who: &str) -> Result<(Conn, RpcSystem<Side>, Welc
     greeting.set_capabilities(CAPABILITIES);
     greeting.set_name(concat!("blit ", env!("CARGO_PKG_VERSION")));
     let foreign = |_: capnp::Error| {
-        let why = "what answers there is not a blit daemon";
+        if let Some(alert) = verdict.get() {
+            // A daemon that asks for certificates judges them when the handshake is over at this end.
+            let why = rejection(alert);
+            return Error::because(ErrorKind::Refused, "show certificate to", who.as_bytes(), why);
+        }
+        let why = match is_sealed {
+            // The handshake was one for this protocol.
+            true => "it closed the connection before it answered",
+            false => "what answers there is not a blit daemon",
+        };
         Error::because(ErrorKind::Unreachable, "connect to", who.as_bytes(), why)
     };
     let answer = request.send().promise;
     // The system works only while it is polled.
-    let answer = match futures::future::select(answer, &mut system).await {
-        futures::future::Either::Left((answer, _)) => answer.map_err(foreign)?,
-        futures::future::Either::Right((ended, _)) => {
+    let answer = match select(answer, &mut system).await {
+        Either::Left((answer, _)) => answer.map_err(foreign)?,
+        Either::Right((ended, _)) => {
             let why = capnp::Error::disconnected(String::new());
             return Err(foreign(ended.err().unwrap_or(why)));
         }
@@ -309,6 +378,15 @@ async fn greet(socket: Socket, who: &str) -> Result<(Conn, RpcSystem<Side>, Welc
     Ok((conn, system, welcome))
 }
 
+/// Why a daemon does not take the certificate of this client, by the alert that it sent.
+fn rejection(alert: AlertDescription) -> String {
+    match alert {
+        AlertDescription::UnknownCA => "none of its authorities has signed it".to_owned(),
+        AlertDescription::CertificateExpired => "it has expired".to_owned(),
+        other => format!("it is not taken ({other:?})"),
+    }
+}
+
 /// Runs jobs until nobody brings any more.
 async fn serve(conn: Rc<Conn>, system: RpcSystem<Side>, mut inbox: UnboundedReceiver<Job>) {
     let disconnector = system.get_disconnector();
@@ -326,5 +404,7 @@ const BEAT: Duration = Duration::from_millis(100);
 /// An answer that needs no disk work to speak of.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Paths that a daemon is asked about at once.
+const STAT_PATHS_MAX: usize = 1024;
 /// Modules that are shown of one daemon.
 const MODULES_MAX: usize = 4096;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use blit_core::stream::{Packing, Stream};
 use blit_core::summary::Notice;
 use blit_core::{Error, ErrorKind};
-use rustls::{ClientConnection, Connection};
+use rustls::{CertificateError, ClientConnection, Connection};
 
 use crate::identity::{Files, Identity, PublicKey};
 use crate::known::{Known, KnownHosts};
@@ -132,7 +132,10 @@ pub(crate) fn reach(host: &str, port: u16, access: &Access) -> Result<Reached, E
     let connection = ClientConnection::new(config, tls::server_name(host));
     let connection = connection.map_err(|error| failed(io::Error::other(error)))?;
     let mut connection = Connection::Client(connection);
-    shake(&mut connection, &socket, deadline).map_err(failed)?;
+    shake(&mut connection, &socket, deadline).map_err(|error| match unverified(&error) {
+        Some(why) => distrusted(&access.trust, &name, why),
+        None => failed(error),
+    })?;
     if Channel::of(&connection) != Some(Channel::Control) {
         return Err(not_a_daemon(&name));
     }
@@ -171,7 +174,9 @@ pub(crate) fn reach_data(
     let mut stream = Secure::connect(socket, &config, tls::server_name(&place.host), deadline)?;
     stream.set_timeout(Some(left(deadline)?))?;
     stream.write_all(&preamble.body())?;
+    stream.set_deadline(Some(deadline))?;
     preamble::receive_welcome(&mut stream)?;
+    stream.set_deadline(None)?;
     Ok(Box::new(Sealed::new(stream, patience)?))
 }
 
@@ -315,6 +320,35 @@ fn shake_failed(name: &str, error: &io::Error) -> Error {
     Error::because(ErrorKind::Unreachable, "connect to", name.as_bytes(), why)
 }
 
+/// What is wrong with the certificate that a daemon has shown, where that ended the handshake.
+fn unverified(error: &io::Error) -> Option<&CertificateError> {
+    let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    match inner {
+        rustls::Error::InvalidCertificate(why) => Some(why),
+        _ => None,
+    }
+}
+
+fn distrusted(trust: &Trust, name: &str, why: &CertificateError) -> Error {
+    let why = match why {
+        _ if matches!(trust, Trust::Keys { .. }) => {
+            "it shows a certificate in place of a key; --ca-file trusts its authority".to_owned()
+        }
+        CertificateError::UnknownIssuer => "no authority in --ca-file has signed it".to_owned(),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "it has expired".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet; see that the clock is right".to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "it is not for a host of this name".to_owned()
+        }
+        other => other.to_string(),
+    };
+    Error::because(ErrorKind::Refused, "verify certificate of", name.as_bytes(), why)
+}
+
 /// What came was no record at all; the alerts of a daemon are.
 fn speaks_no_tls(error: &io::Error) -> bool {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
@@ -340,4 +374,4 @@ pub(crate) fn token(bytes: &[u8]) -> Result<Token, Error> {
 /// From dialling to the end of the handshake.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same for a data connection: without it there is another way, which is to be taken before anything has stalled.
-const DATA_TIMEOUT: Duration = Duration::from_secs(4);
+pub(crate) const DATA_TIMEOUT: Duration = Duration::from_secs(4);

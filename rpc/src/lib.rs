@@ -3,9 +3,11 @@
 mod carrier;
 mod client;
 pub mod connect;
-mod convert;
+pub mod convert;
 mod data;
 pub mod identity;
+mod intake;
+pub mod jobs;
 pub mod keep;
 pub mod known;
 mod link;

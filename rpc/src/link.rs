@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use blit_core::event::{Event, Mark, Port};
 use blit_core::frame::Frame;
 use blit_core::link::Link;
+use blit_core::stream::Plane;
 use blit_core::summary::{Notice, Summary};
 use blit_core::{Error, ErrorKind};
 use blit_schema::session_capnp::{change, frame, peer, session};
@@ -149,7 +150,10 @@ pub(crate) async fn pump<E>(
 pub(crate) async fn watch(far: Far, mailbox: &Mailbox, silence: Duration) -> Error {
     loop {
         sleep(PING_INTERVAL.min(silence / 4)).await;
-        match timeout(silence, far.ping(mailbox.moved())).await {
+        // Counted from what was heard last, so that a peer that is gone is missed before this end is said to stand still. This
+        // process may have been stopped meanwhile: some time is left to answer in any case.
+        let patience = silence.saturating_sub(mailbox.heard.get().elapsed()).max(silence / 4);
+        match timeout(patience, far.ping(mailbox.moved())).await {
             Ok(Ok(moved)) => mailbox.alive(moved),
             Ok(Err(error)) => return mailbox.broken(&error),
             Err(_) if mailbox.heard.get().elapsed() < silence => {}
@@ -187,11 +191,19 @@ pub(crate) struct Mailbox {
 }
 
 impl Mailbox {
-    pub(crate) fn new(port: Port, who: String, names: Names, closing: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(
+        (port, plane): (Port, &Plane),
+        who: String,
+        names: Names,
+        closing: Arc<AtomicBool>,
+    ) -> Self {
+        let mapped = Mapped::new(names);
+        // A plane belongs to one session, and so to one end of a link.
+        plane.translation.get_or_init(|| mapped.translation());
         Self {
             port,
             who,
-            mapped: RefCell::new(Mapped::new(names)),
+            mapped: RefCell::new(mapped),
             shown: None,
             lone: false,
             heard: Cell::new(Instant::now()),

@@ -13,7 +13,7 @@ use blit_core::event::{Control, Event, Port, Seat};
 use blit_core::path::{Name, RelPath};
 use blit_core::spec::{SourceItem, Target};
 use blit_core::task::{
-    Dir, List, Listed, Output, Root, Space, SpaceFacts, Survey, Task, TaskId, What,
+    Dir, List, Listed, Output, Root, Space, SpaceFacts, Subject, Survey, Task, TaskId, What,
 };
 use blit_core::{Error, ErrorKind};
 
@@ -40,6 +40,15 @@ pub(crate) struct Resolved {
     pub(crate) facts: SpaceFacts,
     /// What stands at each source, in the order of the items.
     pub(crate) metas: Vec<Option<Meta>>,
+}
+
+impl Resolved {
+    /// Whether the only source is a directory, and what it goes into is still to be made.
+    pub(crate) fn is_dir_into_new(&self) -> bool {
+        let is_dir = |meta: &Option<Meta>| meta.as_ref().is_some_and(|meta| meta.kind == Kind::Dir);
+        let is_entry = matches!(&self.items[..], [SourceItem::Entry { .. }]);
+        self.target.absent && is_entry && self.metas.iter().all(is_dir)
+    }
 }
 
 /// One source and what stands there.
@@ -91,6 +100,35 @@ pub(crate) fn find_sources(
 /// # Errors
 /// Why there is none of them.
 pub(crate) fn find(items: Vec<SourceItem>, asker: Asker<'_>) -> Result<Vec<Found>, Error> {
+    let answers = examine(&items, asker, "open source");
+    let mut missing = None;
+    let mut found = Vec::new();
+    for (item, (dir, answer)) in items.into_iter().zip(answers) {
+        let meta = match answer {
+            Ok(meta) => Some(meta),
+            Err(error) if dir.is_some() => {
+                missing.get_or_insert(error.with_kind(ErrorKind::NotFound));
+                None
+            }
+            Err(error) => {
+                missing.get_or_insert(error);
+                None
+            }
+        };
+        found.push(Found { item, dir, meta });
+    }
+    match missing {
+        Some(error) if found.iter().all(|found| found.meta.is_none()) => Err(error),
+        _ => Ok(found),
+    }
+}
+
+/// The directory of each item, where it can be read, and what stands at the item or why that is not known. `op` is what is done, in words.
+pub(crate) fn examine(
+    items: &[SourceItem],
+    asker: Asker<'_>,
+    op: &'static str,
+) -> Vec<(Option<Meta>, Result<Meta, Error>)> {
     let tasks = items.iter().map(|item| {
         let (dir, what) = match item {
             SourceItem::Contents(dir) => (dir, What::Itself),
@@ -99,34 +137,19 @@ pub(crate) fn find(items: Vec<SourceItem>, asker: Asker<'_>) -> Result<Vec<Found
         Task::List(List { dir: dir.clone(), what, xattrs: false, survey: Survey::Nothing })
     });
     let answers = asker.ask(tasks.collect());
-    let mut missing = None;
-    let mut found = Vec::new();
-    for (item, answer) in items.into_iter().zip(answers) {
-        let (dir, meta) = match answer {
-            Ok(Output::Listed(Listed { dir, mut entries, mut failures, .. })) => {
-                missing =
-                    missing.or(failures.pop().map(|error| error.with_kind(ErrorKind::NotFound)));
-                match &item {
-                    SourceItem::Contents(_) => (dir.clone(), dir),
-                    SourceItem::Entry { .. } => (dir, entries.pop().map(|entry| entry.meta)),
-                }
-            }
-            Ok(_) => (None, None),
-            Err(error) => {
-                let is_missing = error.kind == ErrorKind::NotFound;
-                missing.get_or_insert_with(|| if is_missing { not_found(&item) } else { error });
-                (None, None)
-            }
-        };
-        if meta.is_none() {
-            missing.get_or_insert_with(|| not_found(&item));
+    let standing = |(item, answer): (&SourceItem, Result<Output, Error>)| match answer {
+        Ok(Output::Listed(Listed { dir, mut entries, mut failures, .. })) => {
+            let meta = match item {
+                SourceItem::Contents(_) => dir.clone(),
+                SourceItem::Entry { .. } => entries.pop().map(|entry| entry.meta),
+            };
+            let missing = || failures.pop().unwrap_or_else(|| not_found(item, op));
+            (dir, meta.ok_or_else(missing))
         }
-        found.push(Found { item, dir, meta });
-    }
-    match missing {
-        Some(error) if found.iter().all(|found| found.meta.is_none()) => Err(error),
-        _ => Ok(found),
-    }
+        Err(error) if error.kind != ErrorKind::NotFound => (None, Err(error)),
+        Ok(_) | Err(_) => (None, Err(not_found(item, op))),
+    };
+    items.iter().zip(answers).map(standing).collect()
 }
 
 pub(crate) fn source_item(
@@ -162,12 +185,12 @@ pub(crate) fn split(path: &Path) -> Result<(&Path, Name), Error> {
     Ok((path.parent().unwrap_or(Path::new(".")), name))
 }
 
-fn not_found(item: &SourceItem) -> Error {
+fn not_found(item: &SourceItem, op: &'static str) -> Error {
     let path = match item {
         SourceItem::Contents(dir) => dir.shown(None),
         SourceItem::Entry { parent, name, .. } => parent.shown(Some(name)),
     };
-    Error::new(ErrorKind::NotFound, "open source", &path)
+    Error::new(ErrorKind::NotFound, op, &path)
 }
 
 /// Whether there is one source, and it is not a directory.
@@ -358,16 +381,21 @@ impl Asker<'_> {
     pub(crate) fn ask(&self, tasks: Vec<Task>) -> Vec<Result<Output, Error>> {
         let (sender, inbox) = channel();
         let port = Port::new(Seat(0), sender, Arc::clone(self.control));
-        let count = tasks.len();
+        let subjects: Vec<Subject> = tasks.iter().map(Subject::of).collect();
         let mut answers: Vec<Option<Result<Output, Error>>> = Vec::new();
-        answers.resize_with(count, || None);
+        answers.resize_with(tasks.len(), || None);
         self.engine.submit((0..).map(TaskId).zip(tasks).collect(), &port);
         drop(port);
-        for (_, event) in inbox.iter().take(count) {
-            if let Event::Done(id, result) = event
-                && let Some(slot) = usize::try_from(id.0).ok().and_then(|at| answers.get_mut(at))
-            {
-                *slot = Some(result);
+        for (at, subject) in subjects.into_iter().enumerate() {
+            while answers[at].is_none() {
+                let _occupied = self.control.occupy(subject.clone());
+                let Ok((_, event)) = inbox.recv() else { break };
+                if let Event::Done(id, result) = event
+                    && let Some(slot) =
+                        usize::try_from(id.0).ok().and_then(|at| answers.get_mut(at))
+                {
+                    *slot = Some(result);
+                }
             }
         }
         let unanswered = || Err(Error::new(ErrorKind::Internal, "run task", b""));

@@ -2,10 +2,13 @@
 //! It must not ask the system itself: the caller brings the functions that do.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use blit_core::Error;
-use blit_core::entry::Meta;
+use blit_core::acl::{self, Holder};
+use blit_core::entry::{Meta, Xattr, Xattrs};
 use blit_core::frame::Listing;
+use blit_core::stream::Translation;
 
 use crate::convert::protocol;
 
@@ -47,33 +50,50 @@ impl Told {
     pub(crate) fn news(&mut self, listing: &Listing) -> (Vec<Owner>, Vec<Owner>) {
         let (mut users, mut groups) = (Vec::new(), Vec::new());
         let metas = listing.page.iter().map(|entry| &entry.meta).chain(listing.meta.as_deref());
-        for meta in metas {
-            if self.users.len() < OWNERS_MAX && self.users.insert(meta.uid) {
-                users.extend((self.names.user)(meta.uid).map(|name| (meta.uid, name)));
-            }
-            if self.groups.len() < OWNERS_MAX && self.groups.insert(meta.gid) {
-                groups.extend((self.names.group)(meta.gid).map(|name| (meta.gid, name)));
+        for Holder { is_group, id } in metas.flat_map(holders) {
+            let (known, name, news) = match is_group {
+                false => (&mut self.users, self.names.user, &mut users),
+                true => (&mut self.groups, self.names.group, &mut groups),
+            };
+            if known.len() < OWNERS_MAX && known.insert(id) {
+                news.extend(name(id).map(|name| (id, name)));
             }
         }
         (users, groups)
     }
 }
 
+/// Everybody whom an entry names: its owner, its group, and who is in its ACLs.
+fn holders(meta: &Meta) -> impl Iterator<Item = Holder> {
+    let owners = [(false, meta.uid), (true, meta.gid)];
+    let owners = owners.map(|(is_group, id)| Holder { is_group, id });
+    let acls = meta.xattrs.iter().flat_map(|xattrs| xattrs.iter());
+    let acls = acls.filter(|xattr| acl::is_acl(&xattr.name));
+    owners.into_iter().chain(acls.flat_map(|xattr| acl::holders(&xattr.value)))
+}
+
 /// A number and its name.
 pub(crate) type Owner = (u32, String);
 
-/// Which numbers the peer's owners have here, where it is another one.
+/// What the peer has said of its owners.
 #[derive(Debug)]
 pub(crate) struct Mapped {
     names: Names,
     told: usize,
+    /// Data streams bring metadata too, in other threads.
+    numbers: Arc<RwLock<Numbers>>,
+}
+
+/// Which numbers the peer's owners have here, where it is another one.
+#[derive(Debug, Default)]
+struct Numbers {
     users: HashMap<u32, u32>,
     groups: HashMap<u32, u32>,
 }
 
 impl Mapped {
     pub(crate) fn new(names: Names) -> Self {
-        Self { names, told: 0, users: HashMap::new(), groups: HashMap::new() }
+        Self { names, told: 0, numbers: Arc::default() }
     }
 
     /// The peer calls the owner `id` by this name.
@@ -82,26 +102,63 @@ impl Mapped {
         if self.told > 2 * OWNERS_MAX || name.len() > NAME_BYTES_MAX {
             return Err(protocol("the peer names more owners than are kept"));
         }
-        let (known, map) = if is_group {
-            ((self.names.gid)(name), &mut self.groups)
-        } else {
-            ((self.names.uid)(name), &mut self.users)
-        };
+        let known = if is_group { (self.names.gid)(name) } else { (self.names.uid)(name) };
         if let Some(known) = known.filter(|known| *known != id) {
+            let mut numbers = self.numbers.write().unwrap_or_else(PoisonError::into_inner);
+            let map = if is_group { &mut numbers.groups } else { &mut numbers.users };
             map.insert(id, known);
         }
         Ok(())
     }
 
-    /// Whether any owner has another number here.
-    pub(crate) fn is_needed(&self) -> bool {
-        !self.users.is_empty() || !self.groups.is_empty()
+    /// Gives entries the numbers that everybody whom they name has here.
+    pub(crate) fn apply<'m>(&self, metas: impl Iterator<Item = &'m mut Meta>) {
+        read(&self.numbers).apply(metas);
     }
 
-    /// Gives an entry the numbers that its owners have here.
-    pub(crate) fn apply(&self, meta: &mut Meta) {
-        meta.uid = self.users.get(&meta.uid).copied().unwrap_or(meta.uid);
-        meta.gid = self.groups.get(&meta.gid).copied().unwrap_or(meta.gid);
+    /// The same for metadata that come on a data stream.
+    pub(crate) fn translation(&self) -> Translation {
+        let numbers = Arc::clone(&self.numbers);
+        Box::new(move |meta| read(&numbers).apply([meta].into_iter()))
+    }
+}
+
+fn read(numbers: &RwLock<Numbers>) -> RwLockReadGuard<'_, Numbers> {
+    numbers.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Numbers {
+    fn apply<'m>(&self, metas: impl Iterator<Item = &'m mut Meta>) {
+        if self.users.is_empty() && self.groups.is_empty() {
+            return;
+        }
+        for meta in metas {
+            meta.uid = self.number(Holder { is_group: false, id: meta.uid });
+            meta.gid = self.number(Holder { is_group: true, id: meta.gid });
+            if let Some(xattrs) = &meta.xattrs
+                && let Some(mapped) = self.mapped(xattrs)
+            {
+                meta.xattrs = Some(mapped);
+            }
+        }
+    }
+
+    fn number(&self, Holder { is_group, id }: Holder) -> u32 {
+        let map = if is_group { &self.groups } else { &self.users };
+        map.get(&id).copied().unwrap_or(id)
+    }
+
+    /// Attributes with the numbers in their ACLs mapped; nothing where none changes.
+    fn mapped(&self, xattrs: &Xattrs) -> Option<Xattrs> {
+        let new = |xattr: &Xattr| {
+            let is_acl = acl::is_acl(&xattr.name);
+            is_acl.then(|| acl::renumbered(&xattr.value, |holder| self.number(holder))).flatten()
+        };
+        let values: Vec<_> = xattrs.iter().map(new).collect();
+        values.iter().any(Option::is_some).then(|| {
+            let pairs = xattrs.iter().cloned().zip(values);
+            pairs.map(|(old, new)| Xattr { value: new.unwrap_or(old.value), ..old }).collect()
+        })
     }
 }
 

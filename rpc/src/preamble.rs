@@ -58,7 +58,12 @@ pub(crate) fn receive_token(from: &mut impl Read) -> io::Result<(Token, Option<[
 /// Waits for the daemon to take a data connection.
 pub(crate) fn receive_welcome(from: &mut impl Read) -> io::Result<()> {
     let mut welcome = [0];
-    from.read_exact(&mut welcome)?;
+    from.read_exact(&mut welcome).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => {
+            io::Error::new(io::ErrorKind::PermissionDenied, "closed before the daemon took it")
+        }
+        _ => error,
+    })?;
     if welcome == WELCOME { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 

@@ -9,19 +9,21 @@ use std::time::{Duration, Instant};
 
 use blit_core::drive::Drive;
 use blit_core::endpoint::{Local, Remote};
-use blit_core::entry::FileId;
+use blit_core::entry::Kind;
 use blit_core::event::Seat;
+use blit_core::path::{Name, RelPath};
 use blit_core::session::Session;
-use blit_core::spec::{SourceItem, TransferSpec};
+use blit_core::spec::{Counterpart, SourceItem, Target, TransferSpec};
 use blit_core::stream::{End, Plane};
 use blit_core::summary::{Notice, Summary};
-use blit_core::task::Dir;
+use blit_core::task::{Dir, SpaceFacts};
 use blit_core::{Error, ErrorKind};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use crate::client::{Client, Joint, Opened, Order, Word};
+use crate::client::{Beside, Client, Found as FarFound, Joint, Opened, Order, Word};
 use crate::connect::Access;
 use crate::data::Data;
+use crate::keep;
 use crate::link::{RemoteLink, Said};
 use crate::local::{self, Asker, Found};
 use crate::shown::Shown;
@@ -33,7 +35,6 @@ pub(crate) struct Reach<'a> {
     pub(crate) asker: Asker<'a>,
     pub(crate) access: &'a Access,
     pub(crate) spec: &'a TransferSpec,
-    pub(crate) stall_timeout_s: Option<u32>,
 }
 
 /// Local sources go to a daemon.
@@ -46,7 +47,11 @@ pub(crate) fn push(
     let mut found = local::find_sources(sources, reach.asker, reach.spec.follow.is_some())?;
     let one_file = local::is_one_file(&found);
     let mut joined = Joined::connect(to, reach, Some(End::Source), observe)?;
-    let order = Order::Push { path: to.path.clone(), contents: to.contents, one_file };
+    let way = |counterpart: &Option<Counterpart>| {
+        counterpart.as_ref().map(|counterpart| RelPath::clone(&counterpart.dir.path))
+    };
+    let beside = Beside { backup: way(&reach.spec.backup), reference: way(&reach.spec.reference) };
+    let order = Order::Push { path: to.path.clone(), contents: to.contents, one_file, beside };
     let opened = joined.open(order, None)?;
     if let (Some(new_name), [Found { item: SourceItem::Entry { target_name, .. }, .. }]) =
         (&opened.new_name, &mut found[..])
@@ -58,10 +63,16 @@ pub(crate) fn push(
             check_push_overlap(found, &opened, reach.asker)?;
         }
     }
+    let is_dir = |found: &Found| {
+        let meta = found.meta.as_ref();
+        matches!(found.item, SourceItem::Entry { .. })
+            && meta.is_some_and(|meta| meta.kind == Kind::Dir)
+    };
+    let into_new_dir = opened.absent && matches!(&found[..], [only] if is_dir(only));
     let items = found.into_iter().map(|found| found.item).collect();
     joined.begin(None)?;
     let session = Session::source(items, reach.spec.clone(), reach.asker.engine.limits());
-    Ok(joined.run(session, observe))
+    Ok(Outcome { into_new_dir, ..joined.run(session, observe) })
 }
 
 /// What a daemon has comes here.
@@ -79,17 +90,20 @@ pub(crate) fn pull(
         && !from.iter().any(|remote| is_contents(remote));
     let (target, facts, new_name) = local::find_target(to, reach.asker, one_file)?;
     if joined.client.place.is_here {
-        let here: Vec<FileId> = facts.ancestors.iter().copied().chain([facts.dir.id]).collect();
-        let overlaps = |found: &crate::client::Found| found.is_dir && here.contains(&found.id);
-        if opened.found.iter().any(overlaps) {
-            return Err(overlap(first, "the destination is the source or inside it"));
+        let at = (&target, &facts, new_name.as_ref());
+        for (remote, found) in from.iter().zip(&opened.found) {
+            check_pull_overlap(remote, found, at, reach.asker)?;
         }
-        check_pull_overlap(from, &opened, (&target, new_name.as_ref()), reach.asker)?;
     }
+    let is_dir =
+        matches!(from, [only] if !is_contents(only)) && opened.found.iter().all(|it| it.is_dir);
+    let into_new_dir = target.absent && is_dir;
+    let mut spec = reach.spec.clone();
+    keep::complete(&mut spec, (&target, &facts), &[], reach.asker)?;
     joined.begin(new_name.as_ref())?;
     let limits = reach.asker.engine.limits();
-    let session = Session::destination(target, &facts, reach.spec.clone(), limits);
-    Ok(joined.run(session, observe))
+    let session = Session::destination(target, &facts, spec, limits);
+    Ok(Outcome { into_new_dir, ..joined.run(session, observe) })
 }
 
 /// Someone looks at what a daemon has.
@@ -105,15 +119,15 @@ pub(crate) fn look(
     Ok(joined.run(Session::viewer(), observe))
 }
 
-/// Entries of a module are removed.
+/// Entries of a module are removed: `paths` of the one that all of `at` are in.
 pub(crate) fn remove(
-    what: &[&Remote],
+    at: &[&Remote],
+    paths: Vec<RelPath>,
     reach: Reach<'_>,
     observe: &mut dyn FnMut(Notice),
 ) -> Result<Outcome, Error> {
-    let first = one_module(what)?;
+    let first = one_module(at)?;
     let mut joined = Joined::connect(first, reach, None, observe)?;
-    let paths = what.iter().map(|remote| remote.path.clone()).collect();
     joined.open(Order::Remove(paths), None)?;
     joined.begin(None)?;
     // Nothing is listed for this viewer: it is told what was removed, and when all was.
@@ -126,7 +140,7 @@ fn is_contents(remote: &Remote) -> bool {
 }
 
 /// The first of several places, if all are in its module.
-fn one_module<'a>(places: &[&'a Remote]) -> Result<&'a Remote, Error> {
+pub(crate) fn one_module<'a>(places: &[&'a Remote]) -> Result<&'a Remote, Error> {
     let key = |remote: &Remote| (remote.host.clone(), remote.port, remote.module.clone());
     match places {
         [first, rest @ ..] if rest.iter().all(|other| key(other) == key(first)) => Ok(first),
@@ -158,7 +172,7 @@ fn check_push_overlap(found: &Found, opened: &Opened, asker: Asker<'_>) -> Resul
     {
         return refuse("the source is its own destination");
     }
-    if meta.kind != blit_core::entry::Kind::Dir {
+    if meta.kind != Kind::Dir {
         return Ok(());
     }
     if opened.ids.contains(&meta.id) {
@@ -172,27 +186,34 @@ fn check_push_overlap(found: &Found, opened: &Opened, asker: Asker<'_>) -> Resul
     Ok(())
 }
 
-/// Refuses a single source that stands where it would go.
+/// Refuses a source at a daemon on this very machine that is its own destination, or is in it, or the other way round.
 fn check_pull_overlap(
-    from: &[&Remote],
-    opened: &Opened,
-    (target, new_name): (&blit_core::spec::Target, Option<&blit_core::path::Name>),
+    remote: &Remote,
+    found: &FarFound,
+    (target, facts, new_name): (&Target, &SpaceFacts, Option<&Name>),
     asker: Asker<'_>,
 ) -> Result<(), Error> {
+    if !found.exists {
+        return Ok(());
+    }
+    if found.is_dir && (facts.ancestors.contains(&found.id) || facts.dir.id == found.id) {
+        return Err(overlap(remote, "the destination is the source or inside it"));
+    }
     if target.absent {
         return Ok(());
     }
-    for (remote, found) in from.iter().zip(&opened.found) {
-        let name = remote.path.split_last().map(|(_, name)| name);
-        let Some(name) = new_name.or(name.as_ref()).filter(|_| !is_contents(remote)) else {
-            continue;
-        };
-        let standing = asker.look(Dir::new(&target.root, target.path.clone()), name)?;
-        if found.exists && standing.is_some_and(|standing| standing.id == found.id) {
-            return Err(overlap(remote, "the source is its own destination"));
+    let name = remote.path.split_last().map(|(_, name)| name);
+    let standing = match new_name.or(name.as_ref()).filter(|_| !is_contents(remote)) {
+        Some(name) => asker.look(Dir::new(&target.root, target.path.clone()), name)?,
+        None => Some(facts.dir.clone()),
+    };
+    match standing.map(|standing| standing.id) {
+        Some(id) if id == found.id => Err(overlap(remote, "the source is its own destination")),
+        Some(id) if found.above.contains(&id) => {
+            Err(overlap(remote, "the source is inside its destination"))
         }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// A session at this end, its connection, and what both need of each other.
@@ -223,16 +244,15 @@ impl<'a> Joined<'a> {
     ) -> Result<Self, Error> {
         let (client, notes) = Client::connect(&remote.host, remote.port, reach.access)?;
         notes.into_iter().for_each(observe);
-        let mut drive = Drive::new(reach.asker.engine, reach.asker.control);
-        if let Some(seconds) = reach.stall_timeout_s {
-            drive.limit_stall(seconds);
-        }
+        let drive = Drive::new(reach.asker.engine, reach.asker.control);
         let (outbox, said) = unbounded_channel();
         let (tell, words) = channel();
         let closing = Arc::new(AtomicBool::new(false));
         let data = Data::new(Arc::clone(&closing), client.packing(reach.access));
+        let plane = Plane::new();
         let joint = Joint {
             port: drive.port(Seat(0)),
+            plane: Arc::clone(&plane),
             outbox: said,
             words: tell,
             streams: end.map(|_| data.streams()),
@@ -241,7 +261,7 @@ impl<'a> Joined<'a> {
             lone: false,
             silence: reach.silence(),
         };
-        let (plane, joint, lone) = (Plane::new(), Some(joint), false);
+        let (joint, lone) = (Some(joint), false);
         Ok(Self {
             reach,
             remote,
@@ -267,8 +287,8 @@ impl<'a> Joined<'a> {
         self.client.open((self.remote, order), (spec, access), joint, asker.control)
     }
 
-    fn begin(&self, new_name: Option<&blit_core::path::Name>) -> Result<(), Error> {
-        self.client.begin(new_name, self.reach.asker.control)
+    fn begin(&self, new_name: Option<&Name>) -> Result<(), Error> {
+        self.client.begin(new_name, self.reach.silence(), self.reach.asker.control)
     }
 
     /// Runs the session to its end, and waits for the end of the daemon's role.
@@ -288,15 +308,15 @@ impl<'a> Joined<'a> {
                 scope.spawn(move || data.keep(&lines, patience));
             }
             let stalled = drive.run(observe).err();
-            if stalled.is_some() {
+            if stalled.is_some() || drive.session(Seat(0)).error().is_some() {
                 // Whoever asks the daemon for something need not wait for it any more.
                 asker.control.cancel();
             }
             data.stop();
             stalled
         });
-        let session = self.drive.session(Seat(0));
-        let failed = stalled.is_some() || session.error().is_some();
+        let failed =
+            stalled.as_ref().or(self.drive.session(Seat(0)).error()).map(|error| error.kind);
         let last = self.last_word(failed, observe);
         // What the daemon did last is told on its own way, which the last frame may have overtaken.
         self.drive.hear_out(observe);
@@ -304,9 +324,18 @@ impl<'a> Joined<'a> {
         self.outcome(stalled, last, carried)
     }
 
-    /// Waits for what the daemon says at last. After a failure here not for long. What it still tells is passed on.
-    fn last_word(&mut self, failed: bool, observe: &mut dyn FnMut(Notice)) -> Option<Word> {
+    /// Waits for what the daemon says at last. After a failure here not for long, and where it was waited for in vain already
+    /// hardly at all. What it still tells is passed on.
+    fn last_word(
+        &mut self,
+        failed: Option<ErrorKind>,
+        observe: &mut dyn FnMut(Notice),
+    ) -> Option<Word> {
         let control = self.reach.asker.control;
+        let patience = match failed {
+            Some(ErrorKind::Stalled | ErrorKind::Disconnected) => GONE_TIMEOUT,
+            _ => FAREWELL_TIMEOUT,
+        };
         let begun = Instant::now();
         loop {
             let word = self.words.recv_timeout(BEAT);
@@ -316,7 +345,8 @@ impl<'a> Joined<'a> {
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return None,
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
             }
-            if (failed || control.is_cancelled()) && begun.elapsed() >= FAREWELL_TIMEOUT {
+            let is_early = failed.is_some() || control.is_cancelled();
+            if is_early && begun.elapsed() >= patience {
                 return None;
             }
         }
@@ -352,7 +382,7 @@ impl<'a> Joined<'a> {
             .find(|error| error.kind != ErrorKind::Interrupted)
             .or_else(|| known().next())
             .cloned();
-        Outcome { summary, error, carried }
+        Outcome { summary, error, carried, ..Outcome::default() }
     }
 
     /// The destination counts what was transferred, the source what has left it.
@@ -371,7 +401,8 @@ impl<'a> Joined<'a> {
 impl Reach<'_> {
     /// How long the daemon may say nothing.
     fn silence(&self) -> Duration {
-        Duration::from_secs(u64::from(self.stall_timeout_s.unwrap_or(SILENCE_S)).max(2))
+        let silence = self.asker.control.stall_timeout_s().unwrap_or(SILENCE_S);
+        Duration::from_secs(u64::from(silence.max(1)))
     }
 }
 
@@ -379,5 +410,7 @@ impl Reach<'_> {
 const BEAT: Duration = Duration::from_millis(100);
 /// How long the daemon may take to end after this end has failed.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same of one that has said nothing for long, or whose connection is gone: its end may be on the way.
+const GONE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Where no limit is set on standing still, a daemon that says nothing is gone after so many seconds.
 const SILENCE_S: u32 = 60;

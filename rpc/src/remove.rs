@@ -1,21 +1,20 @@
 //! Removes what a user names. It must not remove a file system's or a module's root, nor follow a link.
 
 use std::collections::HashMap;
-
-use blit_core::drive::Drive;
 use std::sync::Arc;
 
+use blit_core::drive::Drive;
 use blit_core::endpoint::{Endpoint, Local};
 use blit_core::engine::Engine;
 use blit_core::entry::Kind;
 use blit_core::event::{Control, Seat};
 use blit_core::frame::Frame;
 use blit_core::link::Link;
-use blit_core::path::Name;
+use blit_core::path::{Name, RelPath};
 use blit_core::session::Session;
 use blit_core::spec::{SourceItem, TransferSpec};
 use blit_core::summary::Notice;
-use blit_core::task::Dir;
+use blit_core::task::{Dir, Root};
 use blit_core::{Error, ErrorKind};
 
 use crate::connect::Access;
@@ -23,16 +22,29 @@ use crate::local::{Asker, source_item};
 use crate::remote::{self, Reach};
 use crate::transfer::{Outcome, no_access, sides};
 
-/// Removes the entries that `endpoints` name, directories only where `spec.recursive`. Nothing is touched if one of
-/// them may not be removed.
+/// What is to be removed.
+#[derive(Clone, Copy)]
+pub enum Doomed<'a> {
+    /// What each of these names.
+    Named(&'a [Endpoint]),
+    /// What is at these paths below a directory.
+    Below(&'a Endpoint, &'a [RelPath]),
+}
+
+/// Removes entries, directories only where `spec.recursive`. Nothing is touched if one of them may not be removed.
 pub fn remove(
-    endpoints: &[Endpoint],
+    doomed: Doomed<'_>,
     spec: &TransferSpec,
     (asked, access): ((&dyn Engine, &Arc<Control>), Option<&Access>),
     observe: &mut dyn FnMut(Notice),
 ) -> Outcome {
     let (engine, control) = asked;
     let asker = Asker { engine, control };
+    let endpoints = match doomed {
+        Doomed::Named(endpoints) => endpoints,
+        Doomed::Below(_, []) => return Outcome::default(),
+        Doomed::Below(base, _) => std::slice::from_ref(base),
+    };
     let (near, far) = sides(endpoints);
     if let Some(first) = far.first() {
         if !near.is_empty() {
@@ -41,21 +53,49 @@ pub fn remove(
             return Outcome::failed(Error::because(ErrorKind::Usage, "remove", host, why));
         }
         let Some(access) = access else { return Outcome::failed(no_access(first)) };
-        let reach = Reach { asker, access, spec, stall_timeout_s: None };
-        return remote::remove(&far, reach, observe).unwrap_or_else(Outcome::failed);
+        let reach = Reach { asker, access, spec };
+        let paths = match doomed {
+            Doomed::Named(_) => Ok(far.iter().map(|remote| remote.path.clone()).collect()),
+            Doomed::Below(_, paths) => {
+                let descend = |path| entry_of(path).map(|_| first.path.descend(path));
+                paths.iter().map(descend).collect()
+            }
+        };
+        let removed = paths.and_then(|paths| remote::remove(&far, paths, reach, observe));
+        return removed.unwrap_or_else(Outcome::failed);
     }
-    let named: Result<Vec<(Dir, Name)>, Error> =
-        near.into_iter().map(|local| named(local, spec, &asker)).collect();
-    let named = match named {
-        Ok(named) => named,
+    let entries = match doomed {
+        Doomed::Named(_) => near.into_iter().map(|local| named(local, spec, &asker)).collect(),
+        Doomed::Below(_, paths) => {
+            let roots = near.into_iter().map(|local| Root::new(&local.path));
+            let entries = roots.flat_map(|root| paths.iter().map(move |path| below(&root, path)));
+            let checked = |(parent, name): (Dir, Name)| {
+                check(&parent, &name, spec, &asker).map(|()| (parent, name))
+            };
+            entries.map(|entry| entry.and_then(checked)).collect()
+        }
+    };
+    let entries: Vec<(Dir, Name)> = match entries {
+        Ok(entries) => entries,
         Err(error) => return Outcome::failed(error),
     };
     let mut drive = Drive::new(engine, control);
-    drive.add(Session::removal(named, spec, engine.limits()), Box::new(NoPeer));
+    drive.add(Session::removal(entries, spec, engine.limits()), Box::new(NoPeer));
     let stalled = drive.run(observe).err();
     let session = drive.session(Seat(0));
     let error = stalled.or_else(|| session.error().cloned());
     Outcome { summary: session.summary().clone(), error, ..Outcome::default() }
+}
+
+/// An entry below the directory that paths are relative to, which is not itself one of them.
+fn below(root: &Arc<Root>, path: &RelPath) -> Result<(Dir, Name), Error> {
+    let (parent, name) = entry_of(path)?;
+    Ok((Dir::new(root, parent), name))
+}
+
+fn entry_of(path: &RelPath) -> Result<(RelPath, Name), Error> {
+    let why = "the list names the directory itself; name what is in it";
+    path.split_last().ok_or_else(|| Error::because(ErrorKind::Usage, "remove", b".", why))
 }
 
 /// The entry that an endpoint names, if it may be removed.

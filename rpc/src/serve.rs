@@ -2,6 +2,9 @@
 //! that it belongs to. It must not know configurations: [`Host`] decides what there is and who may use it.
 
 mod greeting;
+mod jobs;
+mod ledger;
+mod module;
 mod order;
 mod session;
 mod work;
@@ -31,7 +34,9 @@ use crate::preamble::{self, CONTROL_MAGIC, DATA_MAGIC, MAGIC_BYTES, WELCOME};
 use crate::stream::Secure;
 use crate::streams::{Plain, Sealed, Streams};
 use crate::tls::{self, Channel, HELLO_BYTES_MAX, Hello};
-use crate::token::Mint;
+use crate::token::{Mint, Refusal};
+
+use ledger::Ledger;
 
 pub use crate::client::ModuleInfo;
 
@@ -46,11 +51,11 @@ pub trait Host: Send + Sync {
     /// The module of this name; the empty name is the default root. None where there is none, and where `caller` may not use it.
     fn module(&self, name: &str, caller: &Caller) -> Option<ModuleInfo>;
 
-    /// What a session of a module works with. Called in the session's own thread.
+    /// What a session of a module works with. Called in the session's own thread. Its root is called `shown` in messages.
     ///
     /// # Errors
     /// Why no session can begin now.
-    fn workshop(&self, module: &str, caller: &Caller) -> Result<Workshop, Error>;
+    fn workshop(&self, module: &str, shown: &[u8], caller: &Caller) -> Result<Workshop, Error>;
 
     /// Whether this caller may speak without encryption.
     fn allows_plaintext(&self, caller: &Caller) -> bool;
@@ -92,12 +97,29 @@ pub struct Workshop {
 pub enum Happening<'a> {
     /// A connection ended before it was one of this protocol, or was not allowed.
     Refused(&'a Caller, &'a str),
+    /// A data connection showed what is no token, or not one of its own; `Refused` follows.
+    TokenRefused(&'a Caller, Refusal),
     /// A client said who it is.
     Greeted(&'a Caller, &'a str),
     /// A session began: the operation and the module.
     Began(&'a Caller, &'static str, &'a str),
-    /// A session ended: module, bytes received and sent over data connections and over the control connection, and why early.
-    Ended(&'a Caller, &'a str, (u64, u64), Option<&'a Error>),
+    /// A session ended: module, what it did, and why early.
+    Ended(&'a Caller, &'a str, Traffic, Option<&'a Error>),
+}
+
+/// What a session has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes of contents over data connections, in both directions.
+    pub data: u64,
+    /// Bytes of contents over the control connection.
+    pub control: u64,
+    /// Of both, those that came here.
+    pub received: u64,
+    /// Of both, those that went from here.
+    pub sent: u64,
+    /// Entries that the session has dealt with, where it came to an end.
+    pub entries: u64,
 }
 
 /// Bounds and settings of a server.
@@ -132,6 +154,7 @@ pub(super) struct Shared {
     /// Tokens' clock.
     since: Instant,
     sessions: Mutex<HashMap<u64, Joinable>>,
+    ledger: Ledger,
     next_session: AtomicU64,
     draining: AtomicBool,
     ending: AtomicBool,
@@ -168,6 +191,7 @@ impl Server {
             mint: Mint::random()?,
             since: Instant::now(),
             sessions: Mutex::default(),
+            ledger: Ledger::default(),
             next_session: AtomicU64::new(1),
             draining: AtomicBool::new(false),
             ending: AtomicBool::new(false),
@@ -309,7 +333,9 @@ impl Server {
                 let mut stream = Secure::accept(socket.try_clone()?, config, &received, deadline)?;
                 caller.key = stream.peer_key();
                 stream.set_timeout(Some(left(deadline)?))?;
+                stream.set_deadline(Some(deadline))?;
                 let (token, binding) = preamble::receive_token(&mut stream)?;
+                stream.set_deadline(None)?;
                 let (slot, joinable) = self.redeem(&token, binding, caller)?;
                 if joinable.key != caller.key {
                     return Err(denied());
@@ -331,7 +357,10 @@ impl Server {
         let shared = &self.shared;
         let now = shared.since.elapsed();
         let redeemed = shared.mint.redeem(token, caller.peer.ip(), binding, now);
-        let redeemed = redeemed.map_err(|why| io::Error::other(format!("token: {why:?}")))?;
+        let redeemed = redeemed.map_err(|why| {
+            shared.host.note(&Happening::TokenRefused(caller, why));
+            io::Error::other(format!("token: {why:?}"))
+        })?;
         let joinable = shared.sessions().get(&redeemed.session).cloned();
         let joinable = joinable.ok_or_else(|| io::Error::other("token of no session"))?;
         Ok((Slot(redeemed.slot), joinable))

@@ -1,23 +1,31 @@
 //! A connection as the control plane needs it: asynchronous, encrypted or not, carrying Cap'n Proto messages.
 //! It must not know what the messages mean.
 
+use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use capnp::message::ReaderOptions;
 use capnp_rpc::rpc_twoparty_capnp::Side;
 use capnp_rpc::twoparty::VatNetwork;
 use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite, BufReader, BufWriter, ReadHalf};
-use rustls::Connection;
+use rustls::{AlertDescription, Connection};
 use tokio::net::TcpStream;
 
-/// Messages over `socket`, within the bounds of the protocol.
-pub(crate) fn network(socket: Socket, side: Side) -> VatNetwork<BufReader<ReadHalf<Socket>>> {
+use crate::intake::{Allowance, Intake};
+
+/// Messages over `socket`, of at most as many words as `words_max` allows when they begin.
+pub(crate) fn network(
+    socket: Socket,
+    side: Side,
+    words_max: Allowance,
+) -> VatNetwork<Intake<BufReader<ReadHalf<Socket>>>> {
     let (reader, writer) = socket.split();
     let mut options = ReaderOptions::new();
     options.traversal_limit_in_words(Some(MESSAGE_WORDS_MAX)).nesting_limit(NESTING_MAX);
-    let reader = BufReader::with_capacity(BUFFER_BYTES, reader);
+    let reader = Intake::new(BufReader::with_capacity(BUFFER_BYTES, reader), words_max);
     let writer = BufWriter::with_capacity(BUFFER_BYTES, writer);
     let mut network = VatNetwork::new(reader, writer, side, options);
     network.set_window_size(WINDOW_BYTES);
@@ -36,7 +44,11 @@ pub(crate) struct Socket {
     is_blocked: bool,
     /// Whoever wants to read when there is room again.
     reader: Option<Waker>,
+    verdict: Verdict,
 }
+
+/// The alert by which the peer has ended an encrypted connection. Who gives the socket away keeps this.
+pub(crate) type Verdict = Rc<Cell<Option<AlertDescription>>>;
 
 impl Socket {
     /// Reads nothing while nothing can be written.
@@ -64,7 +76,24 @@ impl Socket {
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
         let socket = TcpStream::from_std(socket)?;
-        Ok(Self { socket, seal, waits_for_reader: false, is_blocked: false, reader: None })
+        Ok(Self {
+            socket,
+            seal,
+            waits_for_reader: false,
+            is_blocked: false,
+            reader: None,
+            verdict: Verdict::default(),
+        })
+    }
+
+    /// Whether it is encrypted.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.seal.is_some()
+    }
+
+    /// What tells later whether the peer has ended the connection with an alert.
+    pub(crate) fn verdict(&self) -> Verdict {
+        Rc::clone(&self.verdict)
     }
 }
 
@@ -97,7 +126,7 @@ impl AsyncRead for Socket {
             self.reader = Some(context.waker().clone());
             return Poll::Pending;
         }
-        let Self { socket, seal, .. } = &mut *self;
+        let Self { socket, seal, verdict, .. } = &mut *self;
         let Some(seal) = seal else {
             return poll_ready(|| socket.try_read(into), || socket.poll_read_ready(context));
         };
@@ -115,7 +144,11 @@ impl AsyncRead for Socket {
                 || socket.poll_read_ready(context),
             );
             if ready!(taken)? > 0 || !seal.wants_read() {
-                seal.process_new_packets().map_err(io::Error::other)?;
+                let processed = seal.process_new_packets();
+                if let Err(rustls::Error::AlertReceived(alert)) = processed {
+                    verdict.set(Some(alert));
+                }
+                processed.map_err(io::Error::other)?;
             }
         }
     }
@@ -178,7 +211,9 @@ fn poll_ready<T>(
 }
 
 /// Words of 8 bytes that one message may have, and that may be read of it: 64 MiB.
-const MESSAGE_WORDS_MAX: usize = 8 << 20;
+pub(crate) const MESSAGE_WORDS_MAX: usize = 8 << 20;
+/// The same of a peer that was given no module: 64 KiB, of which a greeting takes a few hundred bytes.
+pub(crate) const STRANGER_WORDS_MAX: usize = 8 << 10;
 /// Pointers in pointers; the schema has 6.
 const NESTING_MAX: i32 = 16;
 /// Bytes of a stream that the peer has not answered for: pages of a listing in flight over a long way.

@@ -15,6 +15,7 @@ use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::{ClientConfig, ServerConfig};
 
+use crate::connect::left;
 use crate::identity::PublicKey;
 use handshake::{Agreed, Keys, Timed, shake};
 use record::{
@@ -54,6 +55,8 @@ struct Receiving {
     taken: usize,
     /// Records in a row that had no content.
     empty: u32,
+    /// When all waiting ends, however much has arrived by then.
+    deadline: Option<Instant>,
     has_ended: bool,
     /// What came after is not trusted any more.
     is_broken: bool,
@@ -119,6 +122,7 @@ impl Secure {
             plain,
             taken: 0,
             empty: 0,
+            deadline: None,
             has_ended: false,
             is_broken: false,
         };
@@ -149,6 +153,16 @@ impl Secure {
     pub fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.socket.set_read_timeout(timeout)?;
         self.socket.set_write_timeout(timeout)
+    }
+
+    /// When all waits for what the peer sends end, whatever has arrived by then: a peer that sends a byte now and then is
+    /// as bad as a silent one. In place of what [`Secure::set_timeout`] says of that; with none, they last for ever again.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub(crate) fn set_deadline(&mut self, deadline: Option<Instant>) -> io::Result<()> {
+        self.receiving.deadline = deadline;
+        if deadline.is_none() { self.socket.set_read_timeout(None) } else { Ok(()) }
     }
 
     /// What ends the stream from another thread.
@@ -345,6 +359,9 @@ impl Receiving {
             } else if self.wire.len() - self.start < ARRIVING_BYTES_MAX {
                 self.wire.copy_within(self.start..self.end, 0);
                 (self.start, self.end) = (0, self.end - self.start);
+            }
+            if let Some(deadline) = self.deadline {
+                socket.set_read_timeout(Some(left(deadline)?))?;
             }
             match socket.read(&mut self.wire[self.end..]) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),

@@ -109,6 +109,8 @@ pub(crate) struct Streams {
     packing: Packing,
     data: AtomicU64,
     control: AtomicU64,
+    /// Of both, what came here.
+    received: AtomicU64,
 }
 
 impl Streams {
@@ -119,6 +121,7 @@ impl Streams {
             packing,
             data: AtomicU64::new(0),
             control: AtomicU64::new(0),
+            received: AtomicU64::new(0),
         })
     }
 
@@ -158,6 +161,11 @@ impl Streams {
         (self.data.load(Ordering::Relaxed), self.control.load(Ordering::Relaxed))
     }
 
+    /// How many of these bytes were received.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
     fn count(&self, slot: Slot, bytes: usize) {
         let counter = if slot == Slot::CONTROL { &self.control } else { &self.data };
         counter.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -185,6 +193,7 @@ impl Stream for Counted {
     fn receive(&mut self, space: &mut [u8]) -> io::Result<usize> {
         let len = self.stream.receive(space)?;
         self.streams.count(self.slot, len);
+        self.streams.received.fetch_add(len as u64, Ordering::Relaxed);
         Ok(len)
     }
 

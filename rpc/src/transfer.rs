@@ -30,8 +30,6 @@ pub struct Request {
     pub destination: Endpoint,
     /// How.
     pub spec: TransferSpec,
-    /// The run ends when nothing has moved for so many seconds; `None` never.
-    pub stall_timeout_s: Option<u32>,
     /// How daemons are reached; where there is none, only local paths can be used.
     pub access: Option<Access>,
     /// How often a run that a daemon or the network has cut off is begun again.
@@ -47,6 +45,8 @@ pub struct Outcome {
     pub error: Option<Error>,
     /// How many bytes went to a daemon or came from it, on which connections.
     pub carried: Carried,
+    /// The only source is a directory, and the destination that it went into was not there before.
+    pub into_new_dir: bool,
 }
 
 /// How many bytes of contents went over the network, with what frames them.
@@ -60,7 +60,7 @@ pub struct Carried {
 
 impl Outcome {
     pub(crate) fn failed(error: Error) -> Self {
-        Self { summary: Summary::default(), error: Some(error), carried: Carried::default() }
+        Self { error: Some(error), ..Self::default() }
     }
 
     /// Whether tasks hang in the engine, so that waiting for it would hang too.
@@ -108,16 +108,14 @@ fn run_once(
     observe: &mut dyn FnMut(Notice),
 ) -> Outcome {
     let asker = Asker { engine, control };
-    let Request { sources, destination, spec, stall_timeout_s, access, .. } = request;
+    let Request { sources, destination, spec, access, .. } = request;
     let (near, far) = sides(sources);
     let reach = |remote: &Remote| {
         let access = access.as_ref().ok_or_else(|| no_access(remote))?;
-        Ok(Reach { asker, access, spec, stall_timeout_s: *stall_timeout_s })
+        Ok(Reach { asker, access, spec })
     };
-    if (!far.is_empty() || matches!(destination, Endpoint::Remote(_)))
-        && let Some(error) = only_here(spec, &far)
-    {
-        return Outcome::failed(error);
+    if let (Some(_), [first, ..]) = (&spec.follow, &far[..]) {
+        return Outcome::failed(follows_nothing(first));
     }
     let ran = match (&near[..], &far[..], destination) {
         (_, [], Endpoint::Local(destination)) => {
@@ -153,17 +151,10 @@ fn two_sides(remote: &Remote) -> Error {
     Error::because(ErrorKind::Usage, "connect to", remote.host.as_bytes(), why)
 }
 
-/// What of a spec names places that only this machine has.
-fn only_here(spec: &TransferSpec, far: &[&Remote]) -> Option<Error> {
-    let what = match spec {
-        TransferSpec { backup: Some(_), .. } => "--backup-dir",
-        TransferSpec { reference: Some(_), .. } => "--link-dest",
-        TransferSpec { follow: Some(_), .. } if !far.is_empty() => "--copy-links",
-        TransferSpec { in_place: true, .. } if far.is_empty() => "--inplace",
-        _ => return None,
-    };
-    let why = "it works where both places are on this machine only";
-    Some(Error::because(ErrorKind::Usage, "use", what.as_bytes(), why))
+fn follows_nothing(remote: &Remote) -> Error {
+    let why = "a daemon follows no links in its modules, since they could lead out of them; without --copy-links they are copied as links";
+    let place = crate::shown::place(remote, &remote.path.to_bytes());
+    Error::because(ErrorKind::Usage, "follow links in", place.as_bytes(), why)
 }
 
 pub(crate) fn no_access(remote: &Remote) -> Error {
@@ -210,25 +201,27 @@ fn run_local(request: &Request, way: &Way<'_>, observe: &mut dyn FnMut(Notice)) 
             Err(error) => return Outcome::failed(error),
         };
     }
-    let kept = keep::backup(way, &resolved, &spec)
-        .and_then(|backup| Ok((backup, keep::reference(way, &resolved, &spec)?)));
-    (spec.backup, spec.reference) = match kept {
-        Ok(kept) => kept,
-        Err(error) => return Outcome::failed(error),
-    };
+    let sources = resolved.items.iter().zip(resolved.metas.iter().map(Option::as_ref));
+    let sources: Vec<_> = sources.collect();
+    let at = (&resolved.target, &resolved.facts);
+    if let Err(error) = keep::complete(&mut spec, at, &sources, way.asker) {
+        return Outcome::failed(error);
+    }
     let spec = &spec;
+    let into_new_dir = resolved.is_dir_into_new();
     let mut done = Summary::default();
     if spec.verb == Verb::Move {
         done = rename::rename(way, &mut resolved, spec, observe);
         if resolved.items.is_empty() {
-            return Outcome { summary: done, ..Outcome::default() };
+            return Outcome { summary: done, into_new_dir, ..Outcome::default() };
         }
     }
     let limits = way.asker.engine.limits();
     let source = Session::source(resolved.items, spec.clone(), limits);
     let destination = Session::destination(resolved.target, &resolved.facts, spec.clone(), limits);
-    let mut outcome = run_pair(&way.asker, (source, destination), request.stall_timeout_s, observe);
-    outcome.summary.renamed = done.renamed;
+    let mut outcome = run_pair(&way.asker, (source, destination), observe);
+    outcome.into_new_dir = into_new_dir;
+    outcome.summary.renamed += done.renamed;
     outcome.summary.add(&done);
     outcome
 }
@@ -249,13 +242,9 @@ fn kept_out(way: &Way<'_>, resolved: &mut Resolved, dry_run: bool) -> Result<Fol
 pub(crate) fn run_pair(
     asker: &Asker<'_>,
     (source, destination): (Session, Session),
-    stall_timeout_s: Option<u32>,
     observe: &mut dyn FnMut(Notice),
 ) -> Outcome {
     let mut drive = Drive::new(asker.engine, asker.control);
-    if let Some(seconds) = stall_timeout_s {
-        drive.limit_stall(seconds);
-    }
     let (at_source, at_destination) = pair(&drive.port(SOURCE), &drive.port(DESTINATION));
     drive.add(source, Box::new(at_source));
     drive.add(destination, Box::new(at_destination));
@@ -264,7 +253,7 @@ pub(crate) fn run_pair(
     let errors = [stalled.as_ref(), destination.error(), source.error()];
     let mut summary = destination.summary().clone();
     summary.add(source.summary());
-    Outcome { summary, error: cause(errors), carried: Carried::default() }
+    Outcome { summary, error: cause(errors), ..Outcome::default() }
 }
 
 /// The error that explains the others: what was interrupted because of it says only that.

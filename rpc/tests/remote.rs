@@ -2,11 +2,13 @@
 
 #[path = "remote/daemon.rs"]
 mod daemon;
+#[path = "remote/jobs.rs"]
+mod jobs;
 #[path = "remote/proxy.rs"]
 mod proxy;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind as ErrorCause, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,15 +17,18 @@ use std::time::{Duration, Instant};
 
 use blit_core::ErrorKind;
 use blit_core::endpoint::Endpoint;
+use blit_core::entry::Kind;
 use blit_core::event::Control;
+use blit_core::path::RelPath;
 use blit_core::spec::{Equality, TransferSpec, Verb};
 use blit_core::stream::Packing;
 use blit_core::summary::Notice;
 use blit_rpc::connect::{Access, Trust};
 use blit_rpc::identity::{Files, Identity};
 use blit_rpc::known::KnownHosts;
+use blit_rpc::look;
+use blit_rpc::remove::{self, Doomed};
 use blit_rpc::tls::{self, Clients, Credentials};
-use blit_rpc::{look, remove};
 use daemon::{Daemon, access, done, endpoint, engine, plant, request, transfer, tree};
 use proxy::Proxy;
 
@@ -207,7 +212,7 @@ fn what_is_at_a_daemon_can_be_looked_at() {
     assert_eq!(paths.len(), 212, "5 times 2 directories, 200 files, and 2");
     let wanted = format!("127.0.0.1:{}:/r/src/d3/e/f7", world.daemon.address.port());
     assert!(paths.contains(&wanted.into_bytes()));
-    let facts = look::space(&at, asked, Some(&access())).expect("it has room");
+    let facts = look::space(&at, asked, Some(&access()), &mut |_| {}).expect("it has room");
     assert!(facts.total > 0 && facts.available <= facts.total);
     let host = ("127.0.0.1", world.daemon.address.port());
     let (welcome, modules) =
@@ -218,6 +223,69 @@ fn what_is_at_a_daemon_can_be_looked_at() {
 }
 
 #[test]
+fn what_stands_at_paths_is_told_for_each_of_them_on_either_side() {
+    let world = World::new();
+    plant(&world.path("m/src"));
+    let (engine, control) = (engine(), Arc::new(Control::default()));
+    let ask = |places: &[Endpoint]| {
+        let asked: (&dyn blit_core::engine::Engine, &Arc<Control>) = (&*engine, &control);
+        look::stat(places, asked, Some(&access()), &mut |_| {})
+    };
+    let names = ["src", "src/d1/e/f7", "src/none", "src/d1/e/f7/x", "src/empty"];
+    let far = names.map(|name| world.daemon.at(&format!("/m/{name}")));
+    let near = names.map(|name| world.local(&format!("m/{name}")));
+    for places in [&far, &near] {
+        let found = ask(places).expect("an answer");
+        let size = |meta: &blit_core::entry::Meta| (meta.kind, meta.content_bytes());
+        let told: Vec<_> = found.iter().map(|found| found.as_ref().map(size)).collect();
+        assert_eq!(told[0].as_ref().map(|told| told.0).ok(), Some(Kind::Dir), "{told:?}");
+        assert_eq!(told[1].as_ref().ok(), Some(&(Kind::File, 196)), "{told:?}");
+        assert_eq!(told[2].as_ref().expect_err("none").kind, ErrorKind::NotFound);
+        assert_eq!(told[3].as_ref().expect_err("none").kind, ErrorKind::NotADirectory);
+        assert_eq!(told[4].as_ref().ok(), Some(&(Kind::File, 0)));
+    }
+    let many = vec![far[1].clone(); 1500];
+    assert_eq!(ask(&many).expect("an answer").iter().filter(|found| found.is_ok()).count(), 1500);
+    let mixed = [far[0].clone(), near[0].clone()];
+    assert_eq!(ask(&mixed).expect_err("two runs").kind, ErrorKind::Usage);
+}
+
+#[test]
+fn a_list_of_paths_is_removed_in_one_session_and_counted_on_either_side() {
+    let world = World::new();
+    plant(&world.path("m/far"));
+    plant(&world.path("near"));
+    let (engine, control) = (engine(), Arc::new(Control::default()));
+    let mut spec = TransferSpec::new(Verb::Copy);
+    let mut go = |base: &Endpoint, recursive: bool, paths: &[&str]| {
+        spec.recursive = recursive;
+        let paths: Vec<RelPath> =
+            paths.iter().map(|path| RelPath::new(path.as_bytes()).expect("valid")).collect();
+        let asked: (&dyn blit_core::engine::Engine, &Arc<Control>) = (&*engine, &control);
+        let doomed = Doomed::Below(base, &paths);
+        remove::remove(doomed, &spec, (asked, Some(&access())), &mut |_| {})
+    };
+    for (base, top) in [(world.daemon.at("/m/far"), "m/far"), (world.local("near"), "near")] {
+        let before = tree(&world.path(top));
+        for (recursive, paths, kind) in [
+            (true, &["d0", "none"][..], ErrorKind::NotFound),
+            (false, &["d0/e/f1", "d1"], ErrorKind::Usage),
+            (true, &["d0", ""], ErrorKind::Usage),
+        ] {
+            let outcome = go(&base, recursive, paths);
+            assert_eq!(outcome.error.expect("refused").kind, kind, "{paths:?}");
+        }
+        assert!(go(&base, true, &[]).error.is_none(), "nothing is listed");
+        assert!(tree(&world.path(top)) == before, "nothing was touched");
+        let outcome = go(&base, true, &["d0/e/f1", "d0/e/f2", "d1"]);
+        assert!(outcome.error.is_none(), "{:?}", outcome.error);
+        assert_eq!((outcome.summary.removed, outcome.summary.failed), (44, 0));
+        assert_eq!(tree(&world.path(top)).len(), before.len() - 44);
+    }
+    assert!(go(&world.daemon.at("/m/none"), true, &["a"]).error.is_some());
+}
+
+#[test]
 fn entries_at_a_daemon_are_removed_but_never_its_module() {
     let world = World::new();
     plant(&world.path("m/src"));
@@ -225,7 +293,12 @@ fn entries_at_a_daemon_are_removed_but_never_its_module() {
     let mut spec = TransferSpec::new(Verb::Copy);
     let go = |path: &str, spec: &TransferSpec| {
         let at = [world.daemon.at(path)];
-        remove::remove(&at, spec, ((&*engine, &control), Some(&access())), &mut |_| {})
+        remove::remove(
+            Doomed::Named(&at),
+            spec,
+            ((&*engine, &control), Some(&access())),
+            &mut |_| {},
+        )
     };
     spec.recursive = false;
     let kind = |outcome: blit_rpc::transfer::Outcome| outcome.error.map(|error| error.kind);
@@ -406,19 +479,34 @@ fn strangers_do_not_disturb_a_daemon() {
 fn a_client_that_says_nothing_or_too_slowly_is_dropped_at_the_deadline() {
     let top = tempfile::tempdir().expect("a directory");
     let daemon = Daemon::with(top.path(), |settings| {
-        settings.handshake_timeout = Duration::from_secs(1);
+        settings.handshake_timeout = Duration::from_millis(400);
     });
     for begin in [&b""[..], b"BLITC", b"BLITCTL1", b"BLITDAT1abc"] {
         let begun = Instant::now();
-        let mut socket = TcpStream::connect(daemon.address).expect("it listens");
-        socket.write_all(begin).expect("it reads");
-        socket.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
-        // A farewell may come first; then the end, which may be a reset.
-        drop(socket.read_to_end(&mut Vec::new()));
+        for trickles in [false, true] {
+            let mut socket = TcpStream::connect(daemon.address).expect("it listens");
+            socket.write_all(begin).expect("it reads");
+            socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a timeout");
+            let (mut bytes, mut byte) = (begin.len(), [0]);
+            // A farewell may come first; then the end, which may be a reset.
+            while match socket.read(&mut byte) {
+                Ok(len) => len > 0,
+                Err(error) => matches!(error.kind(), ErrorCause::WouldBlock | ErrorCause::TimedOut),
+            } {
+                assert!(begun.elapsed() < Duration::from_secs(20), "{begin:?} {trickles}");
+                // What comes of it is seen when it is read on.
+                if trickles && socket.write_all(&TABLE[bytes % TABLE.len()..][..1]).is_ok() {
+                    bytes += 1;
+                }
+            }
+        }
         let took = begun.elapsed();
-        assert!(took < Duration::from_secs(5), "{took:?}");
+        assert!(took < Duration::from_secs(8), "{took:?}");
     }
 }
+
+/// The beginning of a message of 4096 words, over and over.
+const TABLE: [u8; 8] = [0, 0, 0, 0, 0, 16, 0, 0];
 
 #[test]
 fn many_idle_connections_leave_room_for_work() {
@@ -550,4 +638,56 @@ fn what_is_not_a_daemon_is_unreachable() {
     let error = outcome.error.expect("nobody is there");
     assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
     assert!(error.to_string().contains(&port.to_string()), "{error}");
+}
+
+/// Without encryption, so that all that is said can be searched for what is not to be told.
+#[test]
+fn no_message_to_a_client_tells_where_a_module_is() {
+    let world = World::new();
+    fs::create_dir_all(world.path("r/src/d")).expect("a directory");
+    fs::create_dir_all(world.path("m/d/in")).expect("a directory");
+    for name in ["r/src/d/f", "r/src/e", "m/d/in/f", "m/kept", "src/d"] {
+        fs::create_dir_all(world.path(name).parent().expect("it has one")).expect("a directory");
+        fs::write(world.path(name), "text").expect("a file");
+    }
+    std::os::unix::fs::symlink("/", world.path("r/link")).expect("a link");
+    let proxy = Proxy::start(world.daemon.address, i64::MAX);
+    let here = |name: &str| world.local(name);
+    let mut failed = 0;
+    for (verb, from, to) in [
+        (Verb::Copy, proxy.at("/r/src/"), here("got")),
+        (Verb::Copy, proxy.at("/r/none"), here("got")),
+        (Verb::Copy, proxy.at("/r/link/"), here("got")),
+        (Verb::Copy, proxy.at("/r/src/e/more"), here("got")),
+        (Verb::Copy, proxy.at("/none/x"), here("got")),
+        (Verb::Move, proxy.at("/r/src/"), here("got")),
+        (Verb::Move, proxy.at("/m/kept"), here("got")),
+        (Verb::Copy, here("src/"), proxy.at("/m/")),
+        (Verb::Copy, here("src/"), proxy.at("/m/none/more/")),
+        (Verb::Mirror, here("src/"), proxy.at("/m/d/in/f/")),
+        (Verb::Mirror, here("src/"), proxy.at("/r/")),
+    ] {
+        let mut asked = request(verb, from, to);
+        asked.spec.itemise = true;
+        let (outcome, _) = transfer(&asked);
+        failed += usize::from(outcome.error.is_some() || outcome.summary.failed > 0);
+    }
+    let (engine, control) = (engine(), Arc::new(Control::default()));
+    let asked: (&dyn blit_core::engine::Engine, &Arc<Control>) = (&*engine, &control);
+    let spec = TransferSpec { recursive: false, ..TransferSpec::new(Verb::Copy) };
+    for path in ["/r/none", "/r/link/", "/r/src/e/more", "/r/"] {
+        look::look(&proxy.at(path), &spec, (asked, Some(&access())), &mut |_| {});
+        failed +=
+            usize::from(look::space(&proxy.at(path), asked, Some(&access()), &mut |_| {}).is_err());
+        let at = [proxy.at(path)];
+        let outcome =
+            remove::remove(Doomed::Named(&at), &spec, (asked, Some(&access())), &mut |_| {});
+        failed += usize::from(outcome.error.is_some());
+    }
+    assert!(failed >= 15, "{failed}");
+    let (heard, real) = (proxy.heard(), world.path(""));
+    let holds = |text: &[u8]| heard.windows(text.len()).any(|part| part == text);
+    assert!(holds(b"/r/none"), "what went wrong is told");
+    let real = real.as_os_str().as_encoded_bytes();
+    assert!(!holds(real.strip_suffix(b"/").unwrap_or(real)));
 }

@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-use super::{COPY, Session, Turn, far_end, folder_of, is_fit};
+use super::{Dress, Session, Turn, folder_of, is_fit};
 use crate::error::Result;
-use crate::peers::{Places, find_program};
+use crate::peers::find_program;
 use crate::report::{Calls, TreeReport};
 use crate::stage::{Stage, say};
 
@@ -19,10 +19,11 @@ impl Session<'_> {
         };
         for pair in reports.chunks_mut(2) {
             let operation = pair[0].transfer;
-            for arm in self.plan.arms.iter().filter(|arm| is_fit(arm, stage)) {
+            for arm in self.plan.arms.iter().filter(|arm| is_fit(arm, operation, stage)) {
                 let turn = Turn { arm, operation, round: 0, position: 0 };
                 let folder = folder_of(stage, turn)?;
-                let repeats = 1 + usize::from(arm.has_noop && !self.staging.args.no_noop);
+                let repeats = 1 + usize::from(self.repeats(turn));
+                self.prepare(stage, turn, &folder)?;
                 for report in pair.iter_mut().take(repeats) {
                     say(&format!("{}: system calls of {}", report.title(), arm.name));
                     report.calls.push(self.calls(&strace, stage, turn, &folder)?);
@@ -34,38 +35,16 @@ impl Session<'_> {
     }
 
     fn calls(&self, strace: &Path, stage: &Stage, turn: Turn<'_>, folder: &Path) -> Result<Calls> {
-        let meter = &self.staging.meter;
-        let services = self.service_folder(turn);
         let near = self.staging.workspace.path().join("calls");
         let far = self.staging.workspace.path().join("calls-of-service");
-        let running = match &turn.arm.service {
-            Some(service) => {
-                let wrapper = counting(strace, &far);
-                Some(service.start(meter, &stage.root, &services, &wrapper)?)
-            }
-            None => None,
-        };
-        let address = running.as_ref().map(|running| running.address.to_string());
-        let target = folder.join(COPY);
-        let places = Places {
-            source: &stage.source,
-            target: &target,
-            address: address.as_deref().unwrap_or_default(),
-            far: &far_end(turn),
-        };
-        let mut command = counting(strace, &near);
-        let own = turn.arm.command(turn.operation, &places);
-        command.extend(own.expect("the plan fits its arms"));
-        let run = meter.run(&command)?;
-        let has_service = running.is_some();
-        if let Some(running) = running {
-            running.stop()?;
-        }
+        let dress =
+            Dress { near: counting(strace, &near), far: counting(strace, &far), option: None };
+        let launched = self.launch(stage, turn, folder, &dress)?;
         let read = |path: &Path| fs::read_to_string(path).ok().and_then(|text| total(&text));
         Ok(Calls {
             arm: turn.arm.name.clone(),
-            command: read(&near).filter(|_| run.is_success()),
-            service: read(&far).filter(|_| has_service),
+            command: read(&near).filter(|_| launched.run.is_success()),
+            service: read(&far).filter(|_| launched.service.is_some()),
         })
     }
 }

@@ -6,7 +6,9 @@ Examples:
   blit copy photos /backup/         copy the directory photos to /backup/photos
   blit copy -n photos /backup/      only tell what that would do
   blit mirror photos /backup/       make /backup/photos equal to photos, deletions included
-  blit check photos /backup/        tell where the two differ";
+  blit check photos /backup/        tell where the two differ
+  blit copy photos store:/backup/   copy to the module backup of the daemon on store
+  blit modules store                tell which modules that daemon offers";
 
 /// The slash rule, as each verb with a source and a destination has it.
 macro_rules! slash_rule {
@@ -70,6 +72,8 @@ Examples:
     blit copy --no-owner /mnt/usb/ ~/usb      keep everything but the owners
     blit copy --fsync ledger/ /safe/ledger    survive a power cut from the moment it is done
     blit copy --json a/ b/ | jq .bytes        a program reads the result
+    blit copy photos store:/backup/           to another machine, into the module backup
+    blit copy store:/backup/photos restored   and back from there
 ",
     exit_codes!("copied")
 );
@@ -106,8 +110,9 @@ Examples:
 );
 
 pub(super) const CHECK: &str = "\
-The trailing slash means the same as for mirror: `blit check photos /backup` compares photos with /backup/photos,
-`blit check photos/ /backup/photos` too.
+The trailing slash means the same as for mirror; these two compare the same:
+    blit check photos  /backup
+    blit check photos/ /backup/photos
 
 Examples:
     blit check --checksum photos/ /backup/photos      read both sides

@@ -16,7 +16,7 @@ pub(crate) struct FilterArgs {
     #[command(flatten)]
     pub(crate) rules: Rules,
 
-    /// Only the paths that FILE lists, one a line, below SRC; `-` reads standard input
+    /// Only the paths that FILE lists, one a line, below the source; `-` reads standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) files_from: Option<OsString>,
 

@@ -6,16 +6,21 @@ use clap::{ValueEnum, ValueHint};
 
 use super::{EngineArgs, FilterArgs, NetworkArgs, OutputArgs};
 
-/// Lists a directory
+/// Lists a directory, or with -d the entries that are named
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
     blit list photos                       what is in photos, with modes, sizes and times
-    blit list --json photos | jq -r '.rows[].path'")]
+    blit list --json photos | jq -r '.rows[].path'
+    blit list -d photos notes.txt          these two themselves")]
 pub(crate) struct ListArgs {
     /// A directory, or a single entry
-    #[arg(default_value = ".", value_hint = ValueHint::AnyPath)]
-    pub(crate) path: OsString,
+    #[arg(default_value = ".", value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) paths: Vec<OsString>,
+
+    /// The entries that are named, also of directories, and not what is in them
+    #[arg(short = 'd', long)]
+    pub(crate) directory: bool,
 
     /// Print one JSON object instead of a table
     #[arg(long)]
@@ -133,11 +138,20 @@ pub(crate) struct DfArgs {
 #[command(after_help = "\
 Examples:
     blit rm -n -r old       tell what would be removed
-    blit rm -r --yes old")]
+    blit rm -r --yes old
+    blit rm --yes --files-from list store:/backup/     what list names, below backup")]
 pub(crate) struct RmArgs {
     /// What is removed
     #[arg(required = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub(crate) paths: Vec<OsString>,
+
+    /// Remove the paths that FILE lists, one a line, below PATH; `-` reads standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) files_from: Option<OsString>,
+
+    /// The paths of --files-from end in a NUL byte instead of a line end
+    #[arg(short = '0', long, requires = "files_from")]
+    pub(crate) from0: bool,
 
     /// Remove directories with all that is in them
     #[arg(short = 'r', long)]

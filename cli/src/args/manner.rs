@@ -3,6 +3,8 @@
 
 use clap::ValueEnum;
 
+use crate::options::limit;
+
 /// What makes two files equal.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Comparison (size and modification time by default)")]
@@ -86,6 +88,10 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS_MAX))]
     pub(crate) max_threads: Option<u16>,
 
+    /// Give up when nothing has moved for so long: seconds, or with a unit (5, 5s, 2m); 0 waits forever
+    #[arg(long, value_name = "TIME", default_value = STALL_TIMEOUT, value_parser = limit::seconds)]
+    pub(crate) stall_timeout: u32,
+
     /// Accepted and ignored: blit always goes as fast as it can
     #[arg(long, hide = true)]
     pub(crate) ludicrous_speed: bool,
@@ -113,5 +119,7 @@ pub(crate) enum EngineWord {
     Threads,
 }
 
+/// Longer than any healthy disk needs for one operation, its spin-up included.
+const STALL_TIMEOUT: &str = "10";
 /// More threads than any machine of today has cores.
 const MAX_THREADS_MAX: i64 = 1024;

@@ -21,6 +21,14 @@ pub(crate) struct NetworkArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) ca_file: Option<PathBuf>,
 
+    /// Show this certificate (PEM) to daemons, in place of this user's key: for those that ask for one of an authority
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "ca_file", requires = "key_file")]
+    pub(crate) cert_file: Option<PathBuf>,
+
+    /// The private key (PEM) of that certificate; nobody else may be able to read it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "cert_file")]
+    pub(crate) key_file: Option<PathBuf>,
+
     /// Open no data connections: everything goes over the control connection
     #[arg(long, alias = "force-grpc-data", env = "BLIT_FORCE_RPC_DATA", hide_env_values = true, value_parser = FalseyValueParser::new())]
     pub(crate) force_rpc_data: bool,
@@ -96,6 +104,36 @@ pub(crate) struct ModulesArgs {
     /// The daemon
     #[arg(value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname)]
     pub(crate) host: String,
+
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+}
+
+/// Lists, watches and ends the runs that you have started at a daemon
+///
+/// These are the runs of your key: those that go on, and the last ones that have ended. Each has a number.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+    blit jobs store                what goes on there and what has ended lately
+    blit jobs store --watch 17     a line each time that this run has moved, until it has ended
+    blit jobs store --cancel 17    end it, as an interrupt where it was started would")]
+pub(crate) struct JobsArgs {
+    /// The daemon
+    #[arg(value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname)]
+    pub(crate) host: String,
+
+    /// Tell each time how far the run of this number is, or without a number all that go on, until they have ended
+    #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "0", hide_default_value = true)]
+    pub(crate) watch: Option<u64>,
+
+    /// End the run of this number
+    #[arg(long, value_name = "ID", conflicts_with = "watch")]
+    pub(crate) cancel: Option<u64>,
 
     /// Print one JSON object instead of a table
     #[arg(long)]

@@ -141,9 +141,6 @@ pub(crate) struct CheckArgs {
     pub(crate) engine: EngineArgs,
 
     #[command(flatten)]
-    pub(crate) patience: PatienceArgs,
-
-    #[command(flatten)]
     pub(crate) network: NetworkArgs,
 }
 
@@ -185,24 +182,10 @@ pub(crate) struct TransferArgs {
     pub(crate) engine: EngineArgs,
 
     #[command(flatten)]
-    pub(crate) patience: PatienceArgs,
-
-    #[command(flatten)]
     pub(crate) network: NetworkArgs,
 
     #[command(flatten)]
     pub(crate) carriage: CarriageArgs,
 }
 
-/// How long a run waits.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Advanced")]
-pub(crate) struct PatienceArgs {
-    /// Give up when nothing has moved for so long: seconds, or with a unit (5, 5s, 2m); 0 waits forever
-    #[arg(long, value_name = "TIME", default_value = STALL_TIMEOUT, value_parser = limit::seconds)]
-    pub(crate) stall_timeout: u32,
-}
-
 const DELETION: &str = "Deletion";
-/// Longer than any healthy disk needs for one operation, its spin-up included.
-const STALL_TIMEOUT: &str = "10";

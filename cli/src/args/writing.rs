@@ -1,7 +1,7 @@
 //! The options of copy and mirror that change what is read and how it is written.
 //! It must not decide which of them go together with others than clap can tell.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
 
 use clap::ValueHint;
 
@@ -10,7 +10,7 @@ use clap::ValueHint;
 pub(crate) struct WritingArgs {
     /// Follow the links in the source, and copy what they lead to
     ///
-    /// Also links that lead out of the source are followed. A link that leads to nothing, or back to a directory that it is
+    /// Also links that lead out of the source are followed, but none from a daemon. A link that leads to nothing, or back to a directory that it is
     /// in, is a failed entry; so is one that leads into the destination.
     #[arg(short = 'L', long)]
     pub(crate) copy_links: bool,
@@ -26,15 +26,17 @@ pub(crate) struct WritingArgs {
     /// Keep in DIR what is replaced or removed, under the same path
     ///
     /// DIR must exist, on the file system of DST; in DST it is never removed. An earlier backup is never overwritten: the
-    /// next one gets ~1, ~2 and so on after its name.
+    /// next one gets ~1, ~2 and so on after its name. For a DST at a daemon, DIR is host:/module/path, /path below the module,
+    /// or relative to DST.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) backup_dir: Option<PathBuf>,
+    pub(crate) backup_dir: Option<OsString>,
 
     /// Make files that are unchanged since an earlier copy in DIR hard links to those
     ///
     /// DIR is laid out as DST is: for DST/a/b it is DIR/a/b that is looked at. A file is linked if size, time and all that is
-    /// kept agree; any other is copied. A relative DIR is relative to the current directory.
+    /// kept agree; any other is copied. A relative DIR is relative to the current directory; for a DST at a daemon, DIR is
+    /// host:/module/path, /path below the module, or relative to DST.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     #[arg(conflicts_with_all = ["checksum", "ignore_times"])]
-    pub(crate) link_dest: Option<PathBuf>,
+    pub(crate) link_dest: Option<OsString>,
 }

@@ -1,7 +1,7 @@
 //! `blit check`: a mirror that is never made. It must not compare anything itself.
 
-use blit_core::Error;
-use blit_core::endpoint::Endpoint;
+use blit_rpc::look;
+use blit_rpc::transfer::Outcome;
 
 use crate::args::CheckArgs;
 use crate::filter;
@@ -15,11 +15,13 @@ pub(crate) fn run(args: &CheckArgs) -> Exit {
     go(telling.clone(), options::engine(&args.engine), |run| {
         let mut request = options::check(args, &telling)?;
         // A mirror would make it.
-        if let Endpoint::Local(local) = &request.destination {
-            let shown = local.path.as_os_str().as_encoded_bytes();
-            let found = local.path.metadata();
-            found
-                .map_err(|error| Error::new(Error::io("open", shown, error).kind, "open", shown))?;
+        let (to, access) = (&request.destination, request.access.as_ref());
+        let found = run.tell(|hands, observe| {
+            let found = look::space(to, hands, access, observe);
+            Outcome { error: found.err(), ..Outcome::default() }
+        })?;
+        if found.error.is_some() {
+            return Ok(found);
         }
         request.spec.filter = filter::read(&args.filter, run)?;
         run.transfer(&request)

@@ -13,8 +13,14 @@ pub(crate) fn run(args: &CompletionsArgs) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Args::command(), "blit", &mut script);
     let mut script = hidden_left_out(&String::from_utf8_lossy(&script));
-    if args.shell == Shell::Bash {
-        script.push_str(REMOTE_IN_BASH);
+    match args.shell {
+        Shell::Bash => script.push_str(REMOTE_IN_BASH),
+        Shell::Zsh => {
+            let own = script.find(END_IN_ZSH).unwrap_or(script.len());
+            script.replace_range(own.., REMOTE_IN_ZSH);
+        }
+        Shell::Fish => script.push_str(REMOTE_IN_FISH),
+        _ => {}
     }
     ui::print(script.as_bytes())
 }
@@ -62,4 +68,37 @@ _blit_or_remote() {
     _blit "$@"
 }
 complete -F _blit_or_remote -o bashdefault -o default blit
+"#;
+
+/// Where the generated script decides whether it is read for its first completion or beforehand.
+const END_IN_ZSH: &str = "if [ \"$funcstack[1]\" = \"_blit\" ]; then";
+
+/// The same decision, with paths at a daemon. Zsh quotes what it inserts.
+const REMOTE_IN_ZSH: &str = r#"
+_blit_or_remote() {
+    local word=${(Q)PREFIX}
+    local -a found
+    if [[ $word == ?*:/* ]]; then
+        found=(${(f)"$(blit complete -- "$word" 2>/dev/null)"})
+        compadd -f -S '' -- $found
+        return
+    fi
+    _blit "$@"
+}
+
+compdef _blit_or_remote blit
+if [ "$funcstack[1]" = "_blit" ]; then
+    _blit_or_remote "$@"
+fi
+"#;
+
+/// Fish puts no space after a slash.
+const REMOTE_IN_FISH: &str = r#"
+function __blit_word
+    string unescape -- (commandline --current-token --cut-at-cursor)
+end
+function __blit_is_remote
+    string match --quiet --regex '^[^/].*:/' -- (__blit_word)
+end
+complete -c blit -n __blit_is_remote -f -a '(blit complete -- (__blit_word) 2>/dev/null)'
 "#;

@@ -19,8 +19,8 @@ pub(crate) fn run(args: &DfArgs) -> Exit {
         for path in &args.paths {
             let endpoint = options::endpoint(path)?;
             let access = access::without_contents([&endpoint], &args.network)?;
-            run.tell(|hands, _| {
-                match look::space(&endpoint, hands, access.as_ref()) {
+            run.tell(|hands, observe| {
+                match look::space(&endpoint, hands, access.as_ref(), observe) {
                     Ok(facts) => spaces.push((path.as_encoded_bytes().to_vec(), facts)),
                     Err(error) => missing = missing.take().or(Some(error)),
                 }

@@ -64,7 +64,7 @@ fn side(
             }
         }
         if error.is_none() {
-            match look::space(&place, hands, access.as_ref()) {
+            match look::space(&place, hands, access.as_ref(), &mut |_| {}) {
                 Ok(facts) => lines.push(format!(
                     "  bytes free {} of {}, times in steps of {} ns, attributes {}",
                     facts.available,

@@ -18,22 +18,21 @@ pub(crate) fn run(args: &MoveArgs) -> Exit {
     go(telling.clone(), options::engine(&transfer.engine), |run| {
         let mut request = options::request(spec::Verb::Move, &args.paths, transfer, &telling)?;
         request.spec.fsync = true;
-        if let Some(note) = into_itself(&args.paths) {
-            run.note(note);
-        }
         run.limit_rate(transfer.bwlimit);
         request.spec.filter = filter::read(&transfer.filter, run)?;
-        run.transfer(&request)
+        let outcome = run.transfer(&request)?;
+        if outcome.into_new_dir {
+            into_itself(&args.paths).into_iter().for_each(|note| run.note(note));
+        }
+        Ok(outcome)
     })
 }
 
-/// What to say to someone who moves a directory to a name that does not exist: it does not get that name, as `mv` would have it.
+/// What to say to someone who has moved a directory to a name that did not exist: it has not got that name, as `mv` would have
+/// it.
 fn into_itself(paths: &[OsString]) -> Option<String> {
     let [source, destination] = paths else { return None };
     let is_bare = |path: &OsString| !path.as_encoded_bytes().ends_with(b"/");
     let name = Path::new(source).file_name()?;
-    let is_new = Path::new(destination).symlink_metadata().is_err();
-    let is_dir = Path::new(source).symlink_metadata().is_ok_and(|meta| meta.is_dir());
-    (is_bare(source) && is_bare(destination) && is_new && is_dir)
-        .then(|| report::moved_into(source, destination, name))
+    (is_bare(source) && is_bare(destination)).then(|| report::moved_into(source, destination, name))
 }

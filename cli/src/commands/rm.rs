@@ -1,9 +1,10 @@
 //! `blit rm`: removes nothing unasked. It must not remove anything itself, nor decide what may be removed.
 
 use blit_core::{Error, ErrorKind};
-use blit_rpc::remove;
+use blit_rpc::remove::{self, Doomed};
 
 use crate::args::RmArgs;
+use crate::filter;
 use crate::options::{self, Verb, access};
 use crate::report::{self, Exit};
 use crate::run::go;
@@ -14,6 +15,14 @@ pub(crate) fn run(args: &RmArgs) -> Exit {
     let telling = options::telling(Verb::Rm, &args.output, args.dry_run);
     go(telling.clone(), options::engine(&args.engine), |run| {
         let endpoints = options::endpoints(&args.paths)?;
+        let listed = match &args.files_from {
+            Some(from) => filter::paths(from, args.from0)?,
+            None => Vec::new(),
+        };
+        let doomed = match &endpoints[..] {
+            [base] if args.files_from.is_some() => Doomed::Below(base, &listed),
+            endpoints => Doomed::Named(endpoints),
+        };
         let access = access::without_contents(&endpoints, &args.network)?;
         let access = access.as_ref();
         let mut spec = options::removal(args, &telling);
@@ -26,7 +35,7 @@ pub(crate) fn run(args: &RmArgs) -> Exit {
             trial.dry_run = true;
             trial.itemise = false;
             let found =
-                run.tell(|hands, see| remove::remove(&endpoints, &trial, (hands, access), see))?;
+                run.tell(|hands, see| remove::remove(doomed, &trial, (hands, access), see))?;
             if found.error.is_some() {
                 return Ok(found);
             }
@@ -36,6 +45,6 @@ pub(crate) fn run(args: &RmArgs) -> Exit {
             }
             spec.deletion.entries_max = Some(counted);
         }
-        run.tell(|hands, see| remove::remove(&endpoints, &spec, (hands, access), see))
+        run.tell(|hands, see| remove::remove(doomed, &spec, (hands, access), see))
     })
 }

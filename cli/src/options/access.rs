@@ -55,9 +55,12 @@ pub(crate) fn without_contents<'a>(
 pub(crate) fn access(network: &NetworkArgs, carriage: &CarriageArgs) -> Result<Access, Error> {
     let identity = Arc::new(identity()?);
     let trust = match &network.ca_file {
-        Some(ca_file) => {
-            Trust::Authority { identity, ca_file: ca_file.clone(), certificate: None, files: FILES }
-        }
+        Some(ca_file) => Trust::Authority {
+            identity,
+            ca_file: ca_file.clone(),
+            certificate: network.cert_file.clone().zip(network.key_file.clone()),
+            files: FILES,
+        },
         None => Trust::Keys {
             identity,
             known: Arc::new(known_hosts()?),

@@ -7,11 +7,12 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use blit_core::Error;
-use blit_core::entry::{Entry, Kind};
+use blit_core::entry::{Kind, Meta};
 use blit_core::event::Progress;
 use blit_core::path::Escaped;
 use blit_core::summary::Change;
 use blit_core::task::SpaceFacts;
+use blit_rpc::jobs::Job;
 use blit_rpc::look::ModuleInfo;
 use serde::Serialize;
 
@@ -173,6 +174,28 @@ enum What {
         comment: String,
         read_only: bool,
     },
+    Job(Box<JobRow>),
+}
+
+/// What a row tells of a job.
+#[derive(Debug, Serialize)]
+struct JobRow {
+    job: u64,
+    state: &'static str,
+    order: &'static str,
+    verb: &'static str,
+    dry_run: bool,
+    address: String,
+    key: String,
+    started: String,
+    seconds: f64,
+    entries: u64,
+    bytes: u64,
+    entries_known: u64,
+    bytes_known: u64,
+    failed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Fault>,
 }
 
 impl Row {
@@ -183,9 +206,8 @@ impl Row {
         Self { path: Path::new(&change.path), what: What::Change { action, metadata } }
     }
 
-    /// An entry of a directory.
-    pub(super) fn entry(path: &[u8], entry: &Entry) -> Self {
-        let meta = &entry.meta;
+    /// An entry.
+    pub(super) fn entry(path: &[u8], meta: &Meta) -> Self {
         let target = meta.target.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         let what = What::Entry {
             kind: kind_word(meta.kind),
@@ -207,11 +229,34 @@ impl Row {
         Self { path: Path::new(&sum.path), what: What::Sum { entries, bytes, allocated } }
     }
 
-    /// The room of a file system.
+    /// A module of a daemon.
     pub(super) fn module(module: &ModuleInfo) -> Self {
         let comment = Escaped(module.comment.as_bytes()).to_string();
         let what = What::Module { comment, read_only: module.read_only };
         Self { path: Path::new(module.name.as_bytes()), what }
+    }
+
+    /// A job; its path is the module.
+    pub(super) fn job(job: &Job) -> Self {
+        let shown = |text: &str| Escaped(text.as_bytes()).to_string();
+        let row = JobRow {
+            job: job.id,
+            state: report::job_state(job),
+            order: job.order.word(),
+            verb: report::verb_word(job.verb),
+            dry_run: job.dry_run,
+            address: shown(&job.address),
+            key: shown(&job.key),
+            started: super::quantity::timestamp(job.started),
+            seconds: job.took.as_secs_f64(),
+            entries: job.progress.files,
+            bytes: job.progress.bytes,
+            entries_known: job.progress.files_known,
+            bytes_known: job.progress.bytes_known,
+            failed: job.end.as_ref().map_or(0, |end| end.failed),
+            error: job.end.as_ref().and_then(|end| end.error.as_ref()).map(Fault::new),
+        };
+        Self { path: Path::new(job.module.as_bytes()), what: What::Job(Box::new(row)) }
     }
 
     /// How much room there is.
@@ -251,7 +296,7 @@ impl Path {
 }
 
 /// One error.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Fault {
     kind: &'static str,
     op: Cow<'static, str>,

@@ -1,22 +1,24 @@
 //! Tables of what is there: entries, sums and file systems. It must not know where they are printed.
 
-use blit_core::entry::{Entry, Kind, Meta};
+use blit_core::ErrorKind;
+use blit_core::entry::{Kind, Meta};
 use blit_core::path::Escaped;
 use blit_core::task::SpaceFacts;
+use blit_rpc::jobs::{Job, Order};
 use blit_rpc::look::ModuleInfo;
 use jiff::tz::TimeZone;
 
-use super::quantity::{count, date, size};
+use super::quantity::{count, date, elapsed, size};
 use crate::commands::Sum;
+use crate::report;
 
 /// One line for each entry: `drwxr-xr-x  1000 1000     1.2 KiB  2026-01-31 12:00:00  name/`.
-pub(super) fn entries(entries: &[Entry]) -> Vec<String> {
+pub(super) fn entries(entries: &[(Vec<u8>, Meta)]) -> Vec<String> {
     let zone = TimeZone::system();
-    let cells = |entry: &Entry| {
-        let meta = &entry.meta;
+    let cells = |(name, meta): &(Vec<u8>, Meta)| {
         let bytes = if meta.kind == Kind::File { size(meta.size) } else { String::new() };
         let (uid, gid) = (meta.uid.to_string(), meta.gid.to_string());
-        vec![mode(meta), uid, gid, bytes, date(meta.mtime, &zone), name(entry)]
+        vec![mode(meta), uid, gid, bytes, date(meta.mtime, &zone), shown_name(name, meta)]
     };
     table(entries.iter().map(cells).collect(), &[1, 2, 3])
 }
@@ -46,12 +48,49 @@ pub(super) fn spaces(spaces: &[(Vec<u8>, SpaceFacts)]) -> Vec<String> {
 pub(super) fn modules(modules: &[ModuleInfo]) -> Vec<String> {
     let mut rows = vec![header(&["MODULE", "RIGHTS", "COMMENT"])];
     rows.extend(modules.iter().map(|module| {
-        let name = if module.name.is_empty() { "(default root)" } else { &module.name };
         let rights = if module.read_only { "read" } else { "read, write" };
         let shown = |text: &str| Escaped(text.as_bytes()).to_string();
-        vec![shown(name), rights.to_owned(), shown(&module.comment)]
+        vec![module_name(&module.name), rights.to_owned(), shown(&module.comment)]
     }));
     table(rows, &[])
+}
+
+fn module_name(name: &str) -> String {
+    let name = if name.is_empty() { "(default root)" } else { name };
+    Escaped(name.as_bytes()).to_string()
+}
+
+/// One line a job. Those of a table that goes on have no header, and stand where the columns of the header were.
+pub(super) fn jobs(jobs: &[Job], begins: bool) -> Vec<String> {
+    let zone = TimeZone::system();
+    let mut rows =
+        vec![header(&["ID", "STATE", "WHAT", "STARTED", "TOOK", "ENTRIES", "SIZE", "MODULE"])];
+    rows.extend(jobs.iter().map(|job| {
+        let dry = if job.dry_run { " (dry run)" } else { "" };
+        let what = match job.order {
+            Order::Look | Order::Remove => format!("{}{dry}", job.order.word()),
+            Order::Pull | Order::Push => {
+                format!("{} {}{dry}", job.order.word(), report::verb_word(job.verb))
+            }
+        };
+        let error = job.end.as_ref().and_then(|end| end.error.as_ref());
+        let why = error.map(|error| match error.kind {
+            ErrorKind::Cancelled => format!(": {}", error.reason()),
+            _ => format!(": {error}"),
+        });
+        vec![
+            format!("{:>4}", job.id),
+            format!("{:10}", report::job_state(job)),
+            format!("{what:12}"),
+            date(job.started, &zone),
+            format!("{:>9}", elapsed(job.took)),
+            format!("{:>9}", count(job.progress.files)),
+            format!("{:>9}", size(job.progress.bytes)),
+            module_name(&job.module) + &why.unwrap_or_default(),
+        ]
+    }));
+    let lines = table(rows, &[0, 4, 5, 6]);
+    lines.into_iter().skip(usize::from(!begins)).collect()
 }
 
 fn header(words: &[&str]) -> Vec<String> {
@@ -75,10 +114,11 @@ fn table(rows: Vec<Vec<String>>, right: &[usize]) -> Vec<String> {
     rows.into_iter().map(line).collect()
 }
 
-fn name(entry: &Entry) -> String {
-    let name = Escaped(entry.name.as_bytes());
-    match (entry.meta.kind, &entry.meta.target) {
-        (Kind::Dir, _) => format!("{name}/"),
+fn shown_name(name: &[u8], meta: &Meta) -> String {
+    let is_marked = name.ends_with(b"/");
+    let name = Escaped(name);
+    match (meta.kind, &meta.target) {
+        (Kind::Dir, _) if !is_marked => format!("{name}/"),
         (Kind::Symlink, Some(target)) => format!("{name} -> {}", Escaped(target)),
         _ => name.to_string(),
     }

@@ -271,7 +271,11 @@ mod tests {
             ),
             (Verb::Rm, false, "removed 3 entries in 2.1 s\n"),
             (Verb::Rm, true, "would remove 3 entries\n"),
-            (Verb::Check, true, "different: 9 entries compared in 2.1 s; 3 only in B\n"),
+            (
+                Verb::Check,
+                true,
+                "different: 9 entries compared in 2.1 s; 2 missing or different; 3 only in B\n",
+            ),
         ] {
             assert_eq!(told(verb, summary.clone(), None, dry_run), text);
         }

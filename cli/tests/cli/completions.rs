@@ -19,6 +19,23 @@ fn every_shell_gets_a_script_that_knows_the_verbs() {
 }
 
 #[test]
+fn bash_zsh_and_fish_ask_for_paths_at_a_daemon() {
+    let sandbox = Sandbox::new("auto");
+    for (shell, last) in [
+        ("bash", "complete -F _blit_or_remote -o bashdefault -o default blit\n"),
+        ("zsh", "if [ \"$funcstack[1]\" = \"_blit\" ]; then\n    _blit_or_remote \"$@\"\nfi\n"),
+        (
+            "fish",
+            "complete -c blit -n __blit_is_remote -f -a '(blit complete -- (__blit_word) 2>/dev/null)'\n",
+        ),
+    ] {
+        let script = sandbox.blit(&["completions", shell]).code(0).stdout;
+        assert!(script.ends_with(last), "{shell}");
+        assert!(!script.contains("    _blit \"$@\"\nelse"), "{shell}");
+    }
+}
+
+#[test]
 fn bash_understands_its_script() {
     let sandbox = Sandbox::new("auto");
     let script = sandbox.blit(&["completions", "bash"]).code(0).stdout;

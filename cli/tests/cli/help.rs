@@ -26,6 +26,7 @@ fn help_is_as_it_was_reviewed() {
         ("completions", &["completions", "--help"]),
         ("man", &["man", "--help"]),
         ("modules", &["modules", "--help"]),
+        ("jobs", &["jobs", "--help"]),
         ("key", &["key", "--help"]),
         ("diagnostics", &["diagnostics", "dump", "--help"]),
     ] {
@@ -64,6 +65,10 @@ fn words_that_make_no_sense_are_a_usage_error() {
         &["copy", "--max-threads", "0", "a", "b"],
         &["copy", "-v", "-q", "a", "b"],
         &["copy", "-v", "--json", "a", "b"],
+        &["list", "a", "b"],
+        &["rm", "--yes", "--files-from", "list", "a", "b"],
+        &["rm", "--yes", "-0", "a"],
+        &["jobs", "host", "--watch", "1", "--cancel", "1"],
     ] {
         assert_eq!(said(args).code(2).stdout, "", "{args:?}");
     }

@@ -41,6 +41,19 @@ on_every_engine! {
         sandbox.blit(&["list", "none"]).code(2).says("none: no such file");
     }
 
+    fn with_d_the_named_entries_are_listed_here_and_at_a_daemon(sandbox) {
+        make_work(sandbox);
+        for named in [["d/a", "d/b", "d/c"].map(str::to_owned), ["d/a", "d/b", "d/c"].map(|name| sandbox.daemon().at(name))] {
+            let value = object(&sandbox.blit(&[&["list".to_owned(), "-d".to_owned(), "--json".to_owned()][..], &named[..]].concat()).code(0));
+            assert_eq!(rows(&value, "path"), named);
+            assert_eq!(rows(&value, "kind"), ["dir", "file", "symlink"]);
+            let some = sandbox.blit(&["list", "-d", &named[0], &format!("{}x", named[1])]).code(1);
+            assert!(some.stdout.ends_with(&format!("  {}/\n", named[0])), "{some:?}");
+            assert!(some.stderr.contains("bx: no such file"), "{some:?}");
+        }
+        sandbox.blit(&["list", "-d", "d/a", &sandbox.daemon().at("d/a")]).code(2).says("runs of their own");
+    }
+
     fn programs_get_rows(sandbox) {
         make_work(sandbox);
         let value = object(&sandbox.blit(&["list", "--json", "d"]).code(0));

@@ -11,6 +11,7 @@ mod du;
 mod filter;
 mod find;
 mod help;
+mod jobs;
 mod list;
 mod man;
 mod mirror;

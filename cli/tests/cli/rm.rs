@@ -54,6 +54,26 @@ on_every_engine! {
         assert_eq!(read(&sandbox.path("")), before);
     }
 
+    fn a_list_of_paths_is_removed_the_same_here_and_at_a_daemon(sandbox) {
+        for base in ["w".to_owned(), sandbox.daemon().at("w")] {
+            sandbox.make(&[file("w/a", "x"), file("w/d/b", "x"), file("w/d/c", "x"), file("w/e\nf", "x"), file("w/kept", "x")]);
+            let remove = |words: &[&str], list: &str| {
+                let words = [&["rm", "--yes", "--files-from", "-", &base][..], words].concat();
+                sandbox.blit_reads(&words, list.as_bytes())
+            };
+            remove(&[], "a\nnone\n").code(2).says("none: no such file");
+            remove(&[], "a\nd\n").code(2).says("-r");
+            remove(&["-r"], "a\n../w/d\n").code(2).says("`..`");
+            remove(&["-r"], ".\n").code(2).says("name what is in it");
+            remove(&[], "").code(0).sums_up("removed 0 entries");
+            assert!(sandbox.exists("w/a") && sandbox.exists("w/d/b"));
+            remove(&[], "a\n./d/b\r\nd/b\n").code(0).sums_up("removed 2 entries");
+            remove(&["-r", "-0"], "d/c\0d\0e\nf\0").code(0).sums_up("removed 3 entries");
+            assert!(sandbox.exists("w/kept"));
+            assert_eq!(std::fs::read_dir(sandbox.path("w")).expect("it stands").count(), 1);
+        }
+    }
+
     fn an_empty_directory_needs_r_too(sandbox) {
         sandbox.make(&[dir("d")]);
         sandbox.blit(&["rm", "--yes", "d"]).code(2);

@@ -86,6 +86,24 @@ fn the_key_is_shown() {
 }
 
 #[test]
+fn the_daemon_and_each_of_its_commands_have_a_manual_page() {
+    let place = Place::new();
+    let dir = place.path("");
+    let (code, words, errors) = blitd(&["man", dir.to_str().expect("a text")]);
+    assert_eq!((code, words.as_str(), errors.as_str()), (0, "", ""));
+    let read = |page: &str| std::fs::read_to_string(dir.join(page)).expect("a page");
+    assert!(read("blitd.8").contains(".TH blitd 8 "), "{}", read("blitd.8"));
+    assert!(read("blitd.8").contains(".SH NOTES\n.nf\nExamples:\n  blitd \\-\\-root"));
+    assert!(read("blitd.8").contains("blitd\\-key(8)"));
+    for page in ["blitd-check-config.8", "blitd-key.8", "blitd-key-show.8", "blitd-man.8"] {
+        assert!(read(page).contains(".SH NAME"), "{page}");
+    }
+    let (code, _, errors) = blitd(&["man", place.path("none").to_str().expect("a text")]);
+    assert_eq!(code, 2);
+    assert!(errors.starts_with("error: write manual pages to "), "{errors}");
+}
+
+#[test]
 fn an_address_in_use_is_told() {
     let place = Place::new();
     let daemon = Daemon::configured(&place.configure("", &["a"]));

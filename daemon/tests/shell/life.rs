@@ -96,7 +96,10 @@ fn a_reload_does_not_move_the_daemon() {
     let text = std::fs::read_to_string(place.path("blitd.toml")).expect("it is there");
     place.write("blitd.toml", &text.replace("127.0.0.1:0", "127.0.0.2:0"));
     daemon.signal(SIGHUP);
-    daemon.logs("are used after a restart");
+    daemon.logs("other addresses in the configuration are used after a restart");
+    place.write("blitd.toml", &format!("{text}\n[tls]\nca_file = \"/none\"\n"));
+    daemon.signal(SIGHUP);
+    daemon.logs("other keys and certificates in the configuration are used after a restart");
     assert_eq!(daemon.connect().ask("modules").as_deref(), Some("one"));
 }
 

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
-use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
-use crate::event::{Control, Event, Port, Progress, Seat};
+use crate::event::{Control, Event, Port, Seat};
 use crate::link::Link;
 use crate::session::{Actions, Session};
+use crate::stall::{BEAT, Stall};
 use crate::summary::Notice;
 
 /// Sessions of one process, their engine and their links.
@@ -19,8 +19,6 @@ pub struct Drive<'a> {
     sender: Sender<(Seat, Event)>,
     inbox: Receiver<(Seat, Event)>,
     seats: Vec<Seated>,
-    /// How long nothing may move; `None` for ever.
-    stall_beats_max: Option<u32>,
 }
 
 struct Seated {
@@ -35,12 +33,7 @@ impl<'a> Drive<'a> {
     pub fn new(engine: &'a dyn Engine, control: &Arc<Control>) -> Self {
         let (sender, inbox) = channel();
         let control = Arc::clone(control);
-        Self { engine, control, sender, inbox, seats: Vec::new(), stall_beats_max: None }
-    }
-
-    /// Ends the run when neither a task nor a counter has moved for `seconds`.
-    pub fn limit_stall(&mut self, seconds: u32) {
-        self.stall_beats_max = Some(seconds.saturating_mul(BEATS_PER_SEC).max(1));
+        Self { engine, control, sender, inbox, seats: Vec::new() }
     }
 
     /// The way to the session that will sit at `seat`.
@@ -118,7 +111,11 @@ impl<'a> Drive<'a> {
                     stall = Stall::default();
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    self.check_stall(&mut stall)?;
+                    if stall.beat(&self.control) {
+                        let mut seats = self.seats.iter();
+                        let oldest = seats.find_map(|seated| seated.session.oldest_task());
+                        return Err(stall.error(oldest));
+                    }
                 }
             }
             self.act(observe);
@@ -140,22 +137,6 @@ impl<'a> Drive<'a> {
 
     fn has_failed(&self) -> bool {
         self.seats.iter().any(|seated| seated.session.error().is_some())
-    }
-
-    fn check_stall(&self, stall: &mut Stall) -> Result<(), Error> {
-        let progress = self.control.progress();
-        if stall.progress != Some(progress) {
-            *stall = Stall { progress: Some(progress), beats: 0 };
-            return Ok(());
-        }
-        stall.beats += 1;
-        if self.stall_beats_max.is_none_or(|max| stall.beats < max) {
-            return Ok(());
-        }
-        let oldest = self.seats.iter().find_map(|seated| seated.session.oldest_task());
-        let (op, path) = oldest.unwrap_or(("wait", Vec::new()));
-        let why = format!("nothing has moved for {} s", stall.beats / BEATS_PER_SEC);
-        Err(Error::because(ErrorKind::Stalled, op, &path, why))
     }
 
     fn hand_over(&mut self, seat: Seat, event: Event, observe: &mut dyn FnMut(Notice)) {
@@ -195,14 +176,3 @@ impl<'a> Drive<'a> {
         }
     }
 }
-
-/// Since when nothing has moved.
-#[derive(Default)]
-struct Stall {
-    progress: Option<Progress>,
-    beats: u32,
-}
-
-/// How often the loop looks whether something moves while no event comes.
-const BEAT: Duration = Duration::from_millis(500);
-const BEATS_PER_SEC: u32 = 2;

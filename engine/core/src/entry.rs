@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::acl;
 use crate::path::Name;
 use crate::spec::{Comparison, Equality, Preserve};
 
@@ -228,7 +229,8 @@ pub fn compare(source: &Meta, destination: &Meta, rule: &Comparison) -> Verdict 
         return Verdict::Content;
     }
     let changes = differences(source, destination, rule);
-    if source.kind == Kind::File && rule.equality == Equality::Checksum {
+    // Files without content have nothing to digest.
+    if source.kind == Kind::File && source.size > 0 && rule.equality == Equality::Checksum {
         return Verdict::Digest(changes);
     }
     if changes.any() { Verdict::Metadata(changes) } else { Verdict::Same }
@@ -278,22 +280,8 @@ pub fn wanted_mode(source: &Meta, rule: &Comparison) -> u32 {
 pub fn mode_without_acl(meta: &Meta, mode: u32) -> u32 {
     let access = meta.xattrs.iter().flat_map(|xattrs| xattrs.iter());
     let access = access.filter(|xattr| &*xattr.name == b"system.posix_acl_access");
-    let granted = access.filter_map(|xattr| group_rights(&xattr.value)).next();
+    let granted = access.filter_map(|xattr| acl::group_rights(&xattr.value)).next();
     granted.map_or(mode, |rights| mode & (!GROUP_BITS | rights << 3))
-}
-
-/// What an access ACL grants to the owning group: its entry under the mask. The form is that of Linux's
-/// `posix_acl_xattr.h`: a version, then entries of tag, rights and number.
-fn group_rights(acl: &[u8]) -> Option<u32> {
-    let entry = |wanted: u16| {
-        acl.get(ACL_HEADER_BYTES..)?.chunks_exact(ACL_ENTRY_BYTES).find_map(|entry| {
-            let (tag, rights) = (entry.get(..2)?, entry.get(2..4)?);
-            let tag = u16::from_le_bytes(tag.try_into().ok()?);
-            (tag == wanted).then_some(u16::from_le_bytes(rights.try_into().ok()?))
-        })
-    };
-    let mask = entry(ACL_MASK).unwrap_or(7);
-    Some(u32::from(entry(ACL_GROUP_OBJ)? & mask & 7))
 }
 
 fn same_xattrs(source: &Meta, destination: &Meta, rule: &Comparison) -> bool {
@@ -316,29 +304,12 @@ fn same_time(source: Time, destination: Time, rule: &Comparison) -> bool {
 const NANOS_PER_SEC: i128 = 1_000_000_000;
 const MODE_MASK: u32 = 0o7777;
 const GROUP_BITS: u32 = 0o070;
-const ACL_HEADER_BYTES: usize = 4;
-const ACL_ENTRY_BYTES: usize = 8;
-const ACL_GROUP_OBJ: u16 = 0x04;
-const ACL_MASK: u16 = 0x10;
 const SET_UID: u32 = 0o4000;
 const SET_GID: u32 = 0o2000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn without_its_acl_a_group_has_no_more_than_the_acl_granted() {
-        let mut acl = 2_u32.to_le_bytes().to_vec();
-        for (tag, rights) in [(1_u16, 6_u16), (2, 6), (ACL_GROUP_OBJ, 0), (ACL_MASK, 6), (32, 0)] {
-            acl.extend(tag.to_le_bytes());
-            acl.extend(rights.to_le_bytes());
-            acl.extend(1000_u32.to_le_bytes());
-        }
-        assert_eq!(group_rights(&acl), Some(0));
-        assert_eq!(group_rights(&acl[..7]), None);
-        assert_eq!(group_rights(b""), None);
-    }
 
     #[test]
     fn times_are_floored_to_the_granularity_before_and_after_1970() {

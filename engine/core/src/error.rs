@@ -63,13 +63,15 @@ pub enum ErrorKind {
     Protocol,
     /// A broken invariant of blit itself.
     Internal,
+    /// Somebody who may do that ended the session at the daemon.
+    Cancelled,
     /// None of the above; the text says it.
     Other,
 }
 
 impl ErrorKind {
     /// Every kind, in the order of its number on the wire: new ones are added at the end.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Other,
         Self::NotFound,
         Self::Vanished,
@@ -97,6 +99,7 @@ impl ErrorKind {
         Self::Disconnected,
         Self::Protocol,
         Self::Internal,
+        Self::Cancelled,
     ];
 
     /// Whether one such failure ends the whole session, since each further entry would fail alike.
@@ -115,6 +118,7 @@ impl ErrorKind {
                 | Self::Disconnected
                 | Self::Protocol
                 | Self::Internal
+                | Self::Cancelled
         )
     }
 }
@@ -156,10 +160,27 @@ impl Error {
         self
     }
 
+    /// The same error of another path.
+    #[must_use]
+    pub fn with_path(mut self, path: &[u8]) -> Self {
+        self.path = path.into();
+        self
+    }
+
+    /// The same error, told with how many bytes were to be written where there was no room for them.
+    #[must_use]
+    pub fn wanting(self, bytes: u64) -> Self {
+        if !matches!(self.kind, ErrorKind::NoSpace | ErrorKind::Quota) {
+            return self;
+        }
+        let why = Why(format!("{}; the whole file has {bytes} bytes", self.reason()));
+        Self { source: Some(Arc::new(why)), ..self }
+    }
+
     /// The reason alone, without operation and path.
     pub fn reason(&self) -> String {
         match &self.source {
-            Some(source) => lowercase_first(&source.to_string()),
+            Some(source) => lowercase_first(without_number(&source.to_string())),
             None => words(self.kind).to_owned(),
         }
     }
@@ -247,8 +268,15 @@ fn words(kind: ErrorKind) -> &'static str {
         ErrorKind::Disconnected => "the connection broke",
         ErrorKind::Protocol => "not of this protocol",
         ErrorKind::Internal => "internal error",
+        ErrorKind::Cancelled => "cancelled",
         ErrorKind::Other => "failed",
     }
+}
+
+/// The system's number says nothing to people, and something else on another system.
+fn without_number(text: &str) -> &str {
+    let parts = text.strip_suffix(')').and_then(|text| text.rsplit_once(" (os error "));
+    parts.map_or(text, |(words, _)| words)
 }
 
 /// System messages begin with a capital; blit's do not.
@@ -271,6 +299,17 @@ mod tests {
         let error = Error::io("open", b"a/b\n", io::Error::from(io::ErrorKind::PermissionDenied));
         assert_eq!(error.kind, ErrorKind::PermissionDenied);
         assert_eq!(error.to_string(), "open a/b\\n: permission denied");
+    }
+
+    #[test]
+    fn an_error_of_the_system_has_no_number_and_says_what_had_no_room() {
+        let error = Error::io("write", b"a", io::Error::from_raw_os_error(28));
+        assert_eq!(error.to_string(), "write a: no space left on device");
+        let error = error.with_path(b"b").wanting(7);
+        assert_eq!(
+            error.to_string(),
+            "write b: no space left on device; the whole file has 7 bytes"
+        );
     }
 
     #[test]

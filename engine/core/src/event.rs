@@ -3,16 +3,16 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::Error;
 use crate::frame::Frame;
 use crate::pace::Pace;
 use crate::stream::Slot;
 use crate::summary::Notice;
-use crate::task::{Output, TaskId};
+use crate::task::{Output, Subject, TaskId};
 
 /// Something that happened to a session.
 #[derive(Debug)]
@@ -93,6 +93,11 @@ pub struct Control {
     /// Raised from outside, by a signal for instance.
     stop: Option<Arc<AtomicBool>>,
     pace: Option<Pace>,
+    stall_timeout_s: Option<u32>,
+    /// What the thread that drives the run does itself, and how often that has changed.
+    occupation: Mutex<(u64, Option<Subject>)>,
+    /// What tasks have done that settles nothing.
+    stirs: AtomicU64,
     files: AtomicU64,
     bytes: AtomicU64,
     files_known: AtomicU64,
@@ -126,6 +131,47 @@ impl Control {
     pub fn paced(mut self, bytes_per_sec: Option<u64>) -> Self {
         self.pace = bytes_per_sec.map(Pace::new);
         self
+    }
+
+    /// The same, where the run ends when nothing has moved for so many seconds; with `None` it waits for ever.
+    #[must_use]
+    pub fn patient(mut self, stall_timeout_s: Option<u32>) -> Self {
+        self.stall_timeout_s = stall_timeout_s;
+        self
+    }
+
+    /// For how many seconds nothing may move.
+    pub fn stall_timeout_s(&self) -> Option<u32> {
+        self.stall_timeout_s
+    }
+
+    /// Notes that the thread which drives the run is in the hands of the system for `subject`, until what is returned is
+    /// dropped. When it hangs, nobody else can tell.
+    pub fn occupy(&self, subject: Subject) -> Occupied<'_> {
+        self.set_occupation(Some(subject));
+        Occupied { control: self }
+    }
+
+    fn set_occupation(&self, subject: Option<Subject>) {
+        let mut occupation = self.occupation.lock().unwrap_or_else(PoisonError::into_inner);
+        occupation.0 += 1;
+        occupation.1 = subject;
+    }
+
+    /// What the thread which drives the run is occupied with, if it is; a number tells it from the same thing done again.
+    pub fn occupation(&self) -> Option<(u64, Subject)> {
+        let occupation = self.occupation.lock().unwrap_or_else(PoisonError::into_inner);
+        Some((occupation.0, occupation.1.clone()?))
+    }
+
+    /// Says that a task goes on, although it settles nothing yet.
+    pub fn stir(&self) {
+        self.stirs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// All that moves while a run goes on: it stands still when two looks find the same.
+    pub fn motion(&self) -> (Progress, u64) {
+        (self.progress(), self.stirs.load(Ordering::Relaxed))
     }
 
     /// How fast bytes may be moved, where that is bounded.
@@ -179,5 +225,18 @@ impl Control {
             bytes_known: self.bytes_known.load(Ordering::Relaxed),
             scanned: self.scanned.load(Ordering::Relaxed),
         }
+    }
+}
+
+/// The thread that drives a run is occupied for as long as this is held.
+#[derive(Debug)]
+#[must_use]
+pub struct Occupied<'a> {
+    control: &'a Control,
+}
+
+impl Drop for Occupied<'_> {
+    fn drop(&mut self) {
+        self.control.set_occupation(None);
     }
 }

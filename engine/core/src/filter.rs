@@ -328,6 +328,17 @@ impl FilterBuilder {
     }
 }
 
+/// The paths of a list, in order and without those that are below another one; the empty path is the directory that they are below.
+///
+/// # Errors
+/// `Usage`: which entry is not such a path, and why.
+pub fn listed(list: &[u8], separator: Separator) -> Result<Vec<RelPath>, Error> {
+    let mut paths = PathList::default();
+    paths.add(list, separator).map_err(|(shown, why)| refused(&shown, why))?;
+    paths.finish();
+    paths.topmost().map(RelPath::new).collect()
+}
+
 fn refused(shown: &str, why: impl Into<String>) -> Error {
     Error::because(ErrorKind::Usage, "filter by", shown.as_bytes(), why)
 }

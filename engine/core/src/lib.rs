@@ -1,6 +1,7 @@
 //! What a transfer is: sessions, their tasks and their frames.
 //! It must not do I/O, read a clock, start a thread, or ask which platform it is on.
 
+pub mod acl;
 pub mod codec;
 pub mod drive;
 pub mod endpoint;
@@ -17,6 +18,7 @@ pub mod path;
 pub mod session;
 pub mod sim;
 pub mod spec;
+pub mod stall;
 pub mod stream;
 pub mod summary;
 pub mod task;

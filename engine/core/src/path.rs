@@ -135,6 +135,17 @@ impl RelPath {
         Self(Some(Arc::new(Node { above: self.clone(), name: name.clone(), len, depth })))
     }
 
+    /// What `below` is in this directory.
+    #[must_use]
+    pub fn descend(&self, below: &Self) -> Self {
+        if self.is_root() {
+            return below.clone();
+        }
+        let mut names: Vec<&Name> = below.upwards().map(|node| &node.name).collect();
+        names.reverse();
+        names.into_iter().fold(self.clone(), |above, name| above.join(name))
+    }
+
     /// The path above and the last name; `None` for the root.
     pub fn split_last(&self) -> Option<(Self, Name)> {
         self.0.as_deref().map(|node| (node.above.clone(), node.name.clone()))

@@ -24,7 +24,7 @@ use crate::path::Name;
 use crate::spec::{SourceItem, Target, TransferSpec};
 use crate::stream::Plane;
 use crate::summary::{Change, Summary};
-use crate::task::{Dir, SpaceFacts, Task, TaskId};
+use crate::task::{Dir, SpaceFacts, Subject, Task, TaskId};
 
 use destination::Destination;
 use removal::Removal;
@@ -161,7 +161,7 @@ impl Session {
     }
 
     /// The task that has run longest, as operation and path.
-    pub fn oldest_task(&self) -> Option<(&'static str, Vec<u8>)> {
+    pub fn oldest_task(&self) -> Option<&Subject> {
         match &self.role {
             Role::Source(source) => source.oldest_task(),
             Role::Destination(destination) => destination.oldest_task(),

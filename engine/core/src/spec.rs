@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::acl;
 use crate::entry::FileId;
 use crate::filter::Filter;
 use crate::path::{Name, RelPath};
@@ -42,7 +43,7 @@ impl Preserve {
     /// Whether the extended attribute `name` is kept. Without privileges only the user's own namespace and ACLs can be
     /// set; the others are neither compared nor set then.
     pub fn keeps_xattr(&self, name: &[u8], privileged: bool) -> bool {
-        if name.starts_with(ACL_PREFIX) {
+        if acl::is_acl(name) {
             self.acls
         } else {
             self.xattrs && (privileged || name.starts_with(USER_PREFIX))
@@ -144,7 +145,7 @@ pub struct Deletion {
 #[derive(Clone, Debug)]
 pub struct Counterpart {
     /// The directory.
-    pub root: Arc<Root>,
+    pub dir: Dir,
     /// Which one it is: a backup directory is never removed itself.
     pub id: FileId,
     /// The way of the destination directory, which stands for this one.
@@ -154,11 +155,12 @@ pub struct Counterpart {
 impl Counterpart {
     /// What stands in it for the directory `dir` of the destination.
     pub fn place_of(&self, dir: &Dir) -> Dir {
-        if self.base.is_root() {
-            return Dir::new(&self.root, dir.path.clone());
+        if self.base.is_root() && self.dir.path.is_root() {
+            return Dir::new(&self.dir.root, dir.path.clone());
         }
-        let below = dir.path.to_bytes_below(self.base.depth());
-        Dir::new(&self.root, RelPath::new(below).unwrap_or_else(|_| RelPath::root()))
+        let below = RelPath::new(dir.path.to_bytes_below(self.base.depth()));
+        let below = below.expect("names of a path are names of a path");
+        Dir::new(&self.dir.root, self.dir.path.descend(&below))
     }
 }
 
@@ -263,7 +265,5 @@ pub struct Target {
     pub absent: bool,
 }
 
-/// Linux keeps POSIX ACLs as the attributes `system.posix_acl_access` and `system.posix_acl_default`.
-const ACL_PREFIX: &[u8] = b"system.posix_acl_";
 /// The namespace that a file's owner may write.
 const USER_PREFIX: &[u8] = b"user.";

@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
+use crate::entry::Meta;
 use crate::event::Port;
 
 /// A reliable, ordered pipe of bytes to the peer's engine, opened and authenticated by whoever connects the two.
@@ -63,12 +64,25 @@ impl Slot {
 pub struct Plane {
     /// The engine's own.
     pub held: OnceLock<Box<dyn Any + Send + Sync>>,
+    /// What whoever made the streams does to metadata that come on one.
+    pub translation: OnceLock<Translation>,
 }
+
+/// Gives metadata of the peer the numbers that its owners have here.
+pub type Translation = Box<dyn Fn(&mut Meta) + Send + Sync>;
 
 impl Plane {
     /// A plane without streams.
     pub fn new() -> Arc<Self> {
         Arc::default()
+    }
+
+    /// Metadata that have come on a stream, as they are here.
+    pub fn translated(&self, mut meta: Meta) -> Meta {
+        if let Some(translation) = self.translation.get() {
+            translation(&mut meta);
+        }
+        meta
     }
 }
 

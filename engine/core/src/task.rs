@@ -3,6 +3,7 @@
 
 mod output;
 mod root;
+mod subject;
 
 use std::any::Any;
 use std::fmt;
@@ -16,6 +17,7 @@ use crate::stream::{Part, Plane, Ticket};
 
 pub use output::{Copied, Hashed, Listed, Lost, Output, Placed, Removed, Sent, SpaceFacts};
 pub use root::Root;
+pub use subject::Subject;
 
 /// Names one task of one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,9 +57,9 @@ impl Dir {
         Self::new(&self.root, self.path.join(name))
     }
 
-    /// The whole path for messages: the root as the user gave it, then the way below it.
+    /// The whole path for messages: the root as its reader knows it, then the way below it.
     pub fn shown(&self, name: Option<&Name>) -> Vec<u8> {
-        let mut bytes = self.root.path().as_os_str().as_encoded_bytes().to_vec();
+        let mut bytes = self.root.shown().to_vec();
         let path = self.path.to_bytes();
         let below = [Some(&path[..]), name.map(Name::as_bytes)];
         for part in below.into_iter().flatten().filter(|part| !part.is_empty()) {
@@ -361,6 +363,13 @@ pub enum Step {
         name: Name,
         /// What stands there now: nothing or an entry.
         over: Over,
+    },
+    /// Give an entry another spelling of its name, where the file system takes both for one.
+    Respell {
+        /// How it is spelt.
+        from: Name,
+        /// How it is to be spelt.
+        name: Name,
     },
     /// Make a symbolic link or a special file, with its metadata.
     Node {

@@ -13,7 +13,7 @@ use blit_core::sim::{
 };
 use blit_core::spec::{Counterpart, Deletion, Equality, Follow, Preserve, TransferSpec, Verb};
 use blit_core::summary::Action;
-use blit_core::task::Root;
+use blit_core::task::{Dir, Root};
 use world::{Dice, Ended, copy, counterpart, spec, world};
 
 /// Runs `test` for each seed below `count` and names the seed that fails.
@@ -436,8 +436,8 @@ fn what_a_mirror_replaces_or_removes_is_kept() {
         disk.dir("/kept");
         disk.file("/kept/src/n0", "an earlier backup");
         let before = disk.snapshot("/dst");
-        let root = Root::new("/kept");
-        let backup = Counterpart { root, id: FileId::default(), base: RelPath::root() };
+        let dir = Dir::new(&Root::new("/kept"), RelPath::root());
+        let backup = Counterpart { dir, id: FileId::default(), base: RelPath::root() };
         let spec = TransferSpec { backup: Some(backup), ..spec(Verb::Mirror) };
         let ended = copy(&disk, seed, SimOptions::default(), spec);
         assert_done(&ended);
@@ -460,8 +460,8 @@ fn a_copy_beside_an_earlier_one_is_equal_and_leaves_that_as_it_was() {
         let disk = world(&mut Dice::new(seed), false);
         disk.rename("/dst", "/old");
         let before = disk.snapshot("/old");
-        let root = Root::new("/old");
-        let reference = Counterpart { root, id: FileId::default(), base: RelPath::root() };
+        let dir = Dir::new(&Root::new("/old"), RelPath::root());
+        let reference = Counterpart { dir, id: FileId::default(), base: RelPath::root() };
         let spec = TransferSpec { reference: Some(reference), ..spec(Verb::Copy) };
         let faults =
             Faults { place_denied: if seed % 2 == 0 { 0 } else { 20 }, ..Faults::default() };

@@ -17,6 +17,7 @@ pub(super) fn probe() -> Result<(), Refusal> {
     let mut ring = IoUring::new(RING_ENTRIES).map_err(|error| refused("ring set-up", error))?;
     probe_opcodes(&ring)?;
     probe_round_trip(&mut ring)?;
+    probe_address_space()?;
     probe_locked_memory()?;
     probe_registration(&ring)
 }
@@ -65,6 +66,21 @@ fn probe_locked_memory() -> Result<(), Refusal> {
     Err(refused("locked memory", why))
 }
 
+/// An executor that gets no thread or no memory while it works ends the run; so it must not come to that.
+fn probe_address_space() -> Result<(), Refusal> {
+    let (soft, _) = getrlimit(Resource::RLIMIT_AS)
+        .map_err(|error| refused("address space", io::Error::from(error)))?;
+    if soft >= ADDRESS_BYTES_MIN {
+        return Ok(());
+    }
+    let why = format!(
+        "RLIMIT_AS is {} MiB and must be {} MiB or more (`ulimit -v`)",
+        soft >> 20,
+        ADDRESS_BYTES_MIN >> 20
+    );
+    Err(refused("address space", why))
+}
+
 fn probe_registration(ring: &IoUring) -> Result<(), Refusal> {
     let mut memory = vec![0_u8; IO_MEMORY_BYTES];
     let buffers = [iovec { iov_base: memory.as_mut_ptr().cast(), iov_len: memory.len() }];
@@ -87,6 +103,10 @@ const NOP_MARK: u64 = 0x626c_6974;
 
 /// Least `RLIMIT_MEMLOCK` in bytes that glommio accepts.
 const LOCKED_BYTES_MIN: u64 = 512 << 10;
+
+/// Least `RLIMIT_AS` in bytes: executors and their helpers take a stack and an arena of the allocator each, which reserve some
+/// 70 MiB without using them.
+const ADDRESS_BYTES_MIN: u64 = 1 << 30;
 
 /// Every operation that glommio queues; it gives up where one is missing.
 const OPCODES: &[(&str, u8)] = &[

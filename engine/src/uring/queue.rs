@@ -2,7 +2,6 @@
 //! It must not know what an executor is: it wakes wakers.
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,6 +12,7 @@ use std::time::Duration;
 use blit_core::event::Port;
 use blit_core::task::{Output, Task, TaskId};
 use blit_core::{Error, ErrorKind};
+use blit_fallback::{Backlog, looks_ahead};
 
 /// A task and where its result goes.
 pub(super) struct Job {
@@ -77,7 +77,7 @@ pub(super) struct Queue {
 }
 
 struct State {
-    jobs: VecDeque<Job>,
+    jobs: Backlog<Job>,
     /// How to wake each worker; `None` before its first and after its last turn.
     wakers: Vec<Option<Waker>>,
     /// Workers that sleep for want of a task.
@@ -100,7 +100,7 @@ impl Queue {
     /// An empty queue for workers 0 to `workers - 1`.
     pub(super) fn new(workers: usize) -> Self {
         let state = State {
-            jobs: VecDeque::new(),
+            jobs: Backlog::default(),
             wakers: vec![None; workers],
             idle: Vec::with_capacity(workers),
             boarding: Vec::with_capacity(workers),
@@ -117,7 +117,10 @@ impl Queue {
     pub(super) fn push(&self, jobs: impl Iterator<Item = Job>) {
         let mut state = self.lock();
         let before = state.jobs.len();
-        state.jobs.extend(jobs);
+        for job in jobs {
+            let is_ahead = looks_ahead(&job.task);
+            state.jobs.push(job, is_ahead);
+        }
         let added = state.jobs.len() - before;
         state.unfinished += added;
         let kept = state.idle.len().saturating_sub(added);
@@ -177,12 +180,12 @@ impl Queue {
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        let jobs = mem::take(&mut state.jobs);
+        let mut jobs = mem::take(&mut state.jobs);
         state.unfinished -= jobs.len();
         drop(state);
         self.watch.notify_one();
         self.wake_all();
-        jobs.into_iter().for_each(Job::give_up);
+        jobs.drain().for_each(Job::give_up);
     }
 
     /// For the watchdog: sleeps while there is no work, and then for `interval`. `false` when it is dismissed.
@@ -226,7 +229,7 @@ impl Queue {
         if state.closed || (until == Until::Prepared && state.prepared) {
             return Poll::Ready(None);
         }
-        if let Some(job) = state.jobs.pop_front() {
+        if let Some(job) = state.jobs.pop() {
             return Poll::Ready(Some(job));
         }
         if state.wakers[worker].as_ref().is_none_or(|waker| !waker.will_wake(context.waker())) {

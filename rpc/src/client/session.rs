@@ -13,7 +13,7 @@ use blit_core::entry::FileId;
 use blit_core::event::{Control, Port};
 use blit_core::path::{Name, RelPath};
 use blit_core::spec::TransferSpec;
-use blit_core::stream::{Packing, Slot};
+use blit_core::stream::{Packing, Plane, Slot};
 use blit_core::summary::Summary;
 use blit_schema::session_capnp as schema;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -22,11 +22,11 @@ use tokio::task::spawn_local;
 use super::peer::PeerEnd;
 use super::{CALL_TIMEOUT, Client, Conn};
 use crate::carrier::{Arriving, Leaving};
-use crate::connect::{Access, token};
+use crate::connect::{Access, DATA_TIMEOUT, token};
 use crate::convert::{self, narrow, protocol, unreadable};
 use crate::link::{Far, Mailbox, Said, pump, watch};
 use crate::owners::Names;
-use crate::shown::Shown;
+use crate::shown::{Shown, place};
 use crate::streams::Streams;
 use crate::token::Token;
 
@@ -39,6 +39,7 @@ pub(crate) enum Order {
         contents: bool,
         /// The only source is not a directory.
         one_file: bool,
+        beside: Beside,
     },
     /// These are listed.
     Pull(Vec<(RelPath, bool)>),
@@ -48,9 +49,19 @@ pub(crate) enum Order {
     Remove(Vec<RelPath>),
 }
 
+/// Places of the module that a push needs beside its destination.
+#[derive(Default)]
+pub(crate) struct Beside {
+    /// Where what is replaced or removed is kept.
+    pub(crate) backup: Option<RelPath>,
+    /// An earlier copy.
+    pub(crate) reference: Option<RelPath>,
+}
+
 /// What a session is made of at this end.
 pub(crate) struct Joint {
     pub(crate) port: Port,
+    pub(crate) plane: Arc<Plane>,
     pub(crate) outbox: UnboundedReceiver<Said<Infallible>>,
     pub(crate) words: Sender<Word>,
     pub(crate) streams: Option<Arc<Streams>>,
@@ -85,11 +96,13 @@ pub(crate) struct Opened {
 }
 
 /// What stands at a source.
-#[derive(Clone, Copy)]
+#[derive(Default)]
 pub(crate) struct Found {
     pub(crate) exists: bool,
     pub(crate) is_dir: bool,
     pub(crate) id: FileId,
+    /// The directories above a directory.
+    pub(crate) above: Vec<FileId>,
 }
 
 impl Client {
@@ -106,36 +119,46 @@ impl Client {
     ) -> Result<Opened, Error> {
         let module = remote.module.clone().unwrap_or_default();
         let (spec, names) = (spec.clone(), access.names);
+        let shown = place(remote, b"").into_bytes();
         let manner = Manner {
             plaintext_data: access.plaintext_data,
             numeric_ids: names.is_numeric,
             packing: self.packing(access),
         };
         self.ask(("open session at", OPEN_TIMEOUT), control, move |conn| async move {
-            let module = conn.module(&module).await?;
-            let Joint { port, outbox, words, streams, closing, shown, lone, silence } = joint;
-            let mailbox = Mailbox::new(port, conn.who.clone(), names, closing);
-            let mailbox = match shown {
-                Some(shown) => mailbox.show(shown),
+            let silence = joint.silence;
+            let module = conn.unless_silent(conn.module(&module), silence).await?;
+            let Joint {
+                port, plane, outbox, words, streams, closing, shown: looking, lone, ..
+            } = joint;
+            let mailbox = Mailbox::new((port, &plane), conn.who.clone(), names, closing);
+            let mailbox = match looking {
+                Some(looking) => mailbox.show(looking),
                 None => mailbox,
             };
             let mailbox = Rc::new(mailbox);
+            let word = words.clone();
             let end = PeerEnd { mailbox: Rc::clone(&mailbox), words, streams, lone };
             let peer: schema::peer::Client = capnp_rpc::new_client(end);
-            let ask = Ask { conn: &conn, module: &module, spec: &spec, manner };
-            let (session, opened) = ask.open(order, peer).await?;
+            let ask = Ask { conn: &conn, module: &module, spec: &spec, manner, shown };
+            let (session, opened) = conn.unless_silent(ask.open(order, peer), silence).await?;
             *conn.session.borrow_mut() = Some(session.clone());
             let far = Far::Daemon(session);
-            drop(spawn_local(attend(far, mailbox, outbox, (names, silence))));
+            drop(spawn_local(attend(far, mailbox, (outbox, word), (names, silence))));
             Ok(opened)
         })
     }
 
     /// Lets the session start at the daemon. `new_name` is what the only source is called at the destination, if not as at the
-    /// source.
-    pub(crate) fn begin(&self, new_name: Option<&Name>, control: &Control) -> Result<(), Error> {
+    /// source. That takes no time at the daemon, which is gone when it does not answer for `silence`.
+    pub(crate) fn begin(
+        &self,
+        new_name: Option<&Name>,
+        silence: Duration,
+        control: &Control,
+    ) -> Result<(), Error> {
         let name = new_name.map(|name| name.as_bytes().to_vec()).unwrap_or_default();
-        self.ask(("begin session at", CALL_TIMEOUT), control, |conn| async move {
+        self.ask(("begin session at", CALL_TIMEOUT.min(silence)), control, |conn| async move {
             let mut request = conn.session()?.begin_request();
             request.get().set_new_name(&name);
             let answer = request.send().promise.await.map_err(|error| conn.failed(&error))?;
@@ -146,7 +169,7 @@ impl Client {
 
     /// What a data connection has to show.
     pub(crate) fn token(&self, slot: Slot, control: &Control) -> Result<Token, Error> {
-        self.ask(("ask for data connection to", CALL_TIMEOUT), control, move |conn| async move {
+        self.ask(("ask for data connection to", DATA_TIMEOUT), control, move |conn| async move {
             let mut request = conn.session()?.token_request();
             request.get().set_slot(slot.0);
             let answer = request.send().promise.await.map_err(|error| conn.failed(&error))?;
@@ -195,13 +218,15 @@ impl Conn {
 async fn attend(
     far: Far,
     mailbox: Rc<Mailbox>,
-    outbox: UnboundedReceiver<Said<Infallible>>,
+    (outbox, words): (UnboundedReceiver<Said<Infallible>>, Sender<Word>),
     (names, silence): (Names, Duration),
 ) {
     let watched = Rc::clone(&mailbox);
     let watcher = far.clone();
     let watching = spawn_local(async move {
         let error = watch(watcher, &watched, silence).await;
+        // Whose role here has ended waits for this alone, and nothing else of a silent daemon ever comes.
+        drop(words.send(Word::Cut(error.clone(), watched.finished())));
         watched.cut(error);
     });
     if let Err(error) = pump(outbox, far, names).await {
@@ -224,6 +249,8 @@ struct Ask<'a> {
     module: &'a blit_schema::control_capnp::module::Client,
     spec: &'a TransferSpec,
     manner: Manner,
+    /// What the module is called in messages.
+    shown: Vec<u8>,
 }
 
 impl Ask<'_> {
@@ -233,7 +260,7 @@ impl Ask<'_> {
         peer: schema::peer::Client,
     ) -> Result<(schema::session::Client, Opened), Error> {
         match order {
-            Order::Push { path, contents, one_file } => {
+            Order::Push { path, contents, one_file, beside } => {
                 let mut request = self.module.push_request();
                 let mut params = request.get();
                 self.write_spec(params.reborrow().init_spec());
@@ -242,18 +269,18 @@ impl Ask<'_> {
                 target.set_path(&path.to_bytes());
                 target.set_contents(contents);
                 target.set_one_file(one_file);
+                write_beside(beside.backup.as_ref(), target.reborrow().init_backup());
+                write_beside(beside.reference.as_ref(), target.init_reference());
                 let answer = request.send().promise.await;
                 let answer = answer.map_err(|error| self.conn.failed(&error))?;
                 let answer = answer.get().map_err(unreadable)?;
                 convert::read_error(answer.get_error().map_err(unreadable)?)?;
                 let name = answer.get_new_name().map_err(unreadable)?;
                 let place = answer.get_place().map_err(unreadable)?;
-                let mut opened = Opened { absent: place.get_absent(), ..Opened::default() };
+                let ids = convert::read_ids(place.get_ids().map_err(unreadable)?);
+                let mut opened = Opened { absent: place.get_absent(), ids, ..Opened::default() };
                 if !name.is_empty() {
                     opened.new_name = Some(Name::new(name).map_err(|_| bad_name())?);
-                }
-                for id in place.get_ids().map_err(unreadable)?.iter().take(IDS_MAX) {
-                    opened.ids.push(FileId { dev: id.get_dev(), ino: id.get_ino() });
                 }
                 Ok((answer.get_session().map_err(unreadable)?, opened))
             }
@@ -300,11 +327,11 @@ impl Ask<'_> {
             return Err(protocol("the daemon answered for other sources than were asked for"));
         }
         for found in found {
-            let id = found.get_id().map_err(unreadable)?;
             opened.found.push(Found {
                 exists: found.get_exists(),
                 is_dir: found.get_is_dir(),
-                id: FileId { dev: id.get_dev(), ino: id.get_ino() },
+                id: convert::read_id(found.get_id().map_err(unreadable)?),
+                above: convert::read_ids(found.get_above().map_err(unreadable)?),
             });
         }
         Ok((answer.get_session().map_err(unreadable)?, opened))
@@ -333,7 +360,15 @@ impl Ask<'_> {
         convert::spec::write(self.spec, to.reborrow());
         to.set_numeric_ids(self.manner.numeric_ids);
         to.set_plaintext_data(self.manner.plaintext_data);
+        to.set_shown(&self.shown);
         convert::spec::write_packing(self.manner.packing, to);
+    }
+}
+
+fn write_beside(path: Option<&RelPath>, mut to: schema::beside::Builder<'_>) {
+    if let Some(path) = path {
+        to.set_is_given(true);
+        to.set_path(&path.to_bytes());
     }
 }
 
@@ -343,5 +378,3 @@ fn bad_name() -> Error {
 
 /// The daemon looks at its disks before it answers.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
-/// Directories above one another.
-const IDS_MAX: usize = 4096;

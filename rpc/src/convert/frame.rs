@@ -194,10 +194,8 @@ fn read_listing(from: schema::listing::Reader<'_>, mapped: &mut Mapped) -> Resul
     let mut decoder = Decoder(from.get_entries().map_err(unreadable)?);
     let mut entries = decoder.entries(PAGE_ENTRIES_MAX)?;
     end(&decoder)?;
-    if mapped.is_needed() {
-        let metas = entries.iter_mut().map(|entry| &mut entry.meta);
-        metas.chain(meta.as_deref_mut()).for_each(|meta| mapped.apply(meta));
-    }
+    let metas = entries.iter_mut().map(|entry| &mut entry.meta);
+    mapped.apply(metas.chain(meta.as_deref_mut()));
     let name = from.get_source_name().map_err(unreadable)?;
     let source_name = match name {
         [] => None,

@@ -10,14 +10,10 @@ use blit_core::stream::Packing;
 use blit_core::task::SpaceFacts;
 use blit_schema::session_capnp as schema;
 
-use super::{narrow, text, unreadable};
+use super::{narrow, protocol, text, unreadable};
 
 pub(crate) fn write(spec: &TransferSpec, mut to: schema::spec::Builder<'_>) {
-    to.set_verb(match spec.verb {
-        Verb::Copy => schema::Verb::Copy,
-        Verb::Mirror => schema::Verb::Mirror,
-        Verb::Move => schema::Verb::Move,
-    });
+    to.set_verb(verb_word(spec.verb));
     to.set_reflink(match spec.reflink {
         Reflink::Auto => schema::Reflink::Auto,
         Reflink::Always => schema::Reflink::Always,
@@ -49,6 +45,7 @@ pub(crate) fn write(spec: &TransferSpec, mut to: schema::spec::Builder<'_>) {
     to.set_delta(spec.delta);
     to.set_recursive(spec.recursive);
     to.set_one_file_system(spec.one_file_system);
+    to.set_in_place(spec.in_place);
     if let Some(filter) = &spec.filter {
         let mut parts = to.init_filter(narrow(filter.parts().len()));
         for (index, part) in (0..).zip(filter.parts()) {
@@ -57,12 +54,24 @@ pub(crate) fn write(spec: &TransferSpec, mut to: schema::spec::Builder<'_>) {
     }
 }
 
-pub(crate) fn read(from: schema::spec::Reader<'_>) -> Result<TransferSpec, Error> {
-    let verb = match from.get_verb().map_err(unreadable)? {
+pub(crate) fn verb_word(verb: Verb) -> schema::Verb {
+    match verb {
+        Verb::Copy => schema::Verb::Copy,
+        Verb::Mirror => schema::Verb::Mirror,
+        Verb::Move => schema::Verb::Move,
+    }
+}
+
+pub(crate) fn read_verb(verb: schema::Verb) -> Verb {
+    match verb {
         schema::Verb::Copy => Verb::Copy,
         schema::Verb::Mirror => Verb::Mirror,
         schema::Verb::Move => Verb::Move,
-    };
+    }
+}
+
+pub(crate) fn read(from: schema::spec::Reader<'_>) -> Result<TransferSpec, Error> {
+    let verb = read_verb(from.get_verb().map_err(unreadable)?);
     let reflink = match from.get_reflink().map_err(unreadable)? {
         schema::Reflink::Auto => Reflink::Auto,
         schema::Reflink::Always => Reflink::Always,
@@ -107,12 +116,21 @@ pub(crate) fn read(from: schema::spec::Reader<'_>) -> Result<TransferSpec, Error
         recursive: from.get_recursive(),
         one_file_system: from.get_one_file_system(),
         filter: read_filter(from)?,
-        // What names places of the peer's machine means nothing here, and is refused before it is sent.
+        in_place: from.get_in_place(),
+        // Below a module no link is followed; the places that an order names are found where it is carried out.
         follow: None,
-        in_place: false,
         backup: None,
         reference: None,
     })
+}
+
+/// What the client calls the module.
+pub(crate) fn read_shown(from: schema::spec::Reader<'_>) -> Result<Vec<u8>, Error> {
+    let shown = from.get_shown().map_err(unreadable)?;
+    if shown.len() > SHOWN_BYTES_MAX {
+        return Err(protocol("the peer has a name for the module that is too long"));
+    }
+    Ok(shown.to_vec())
 }
 
 pub(crate) fn write_packing(packing: Packing, mut to: schema::spec::Builder<'_>) {
@@ -231,3 +249,5 @@ pub(crate) fn read_space(from: schema::space::Reader<'_>) -> SpaceFacts {
 
 /// A mirror may remove any number.
 const NO_MAX: u64 = u64::MAX;
+/// What a client calls a module: host, port and name.
+const SHOWN_BYTES_MAX: usize = 1024;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use blit_core::entry::{Changes, Entry, FileId, Kind, Meta, Time};
+use blit_core::entry::{Changes, Entry, FileId, Kind, Meta, Time, Xattr};
 use blit_core::filter::{Filter, Separator};
 use blit_core::frame::{DirId, Frame, Listing, Need, PageNumber, Settled, Want};
 use blit_core::path::Name;
@@ -143,10 +143,41 @@ fn owners_have_the_number_that_their_name_has_here() {
 }
 
 #[test]
+fn whom_an_acl_names_has_the_number_that_the_name_has_here() {
+    let there = Names { user: |uid| (uid == 1001).then(|| "berta".to_owned()), ..Names::NUMERIC };
+    let here = Names { uid: |name| (name == "berta").then_some(502), ..Names::NUMERIC };
+    // One entry: a user, who may read and write.
+    let acl = |id: u32| [&[2, 0, 0, 0, 2, 0, 6, 0][..], &id.to_le_bytes()].concat();
+    let attributes = |id| -> Arc<[Xattr]> {
+        let pairs = [(&b"system.posix_acl_access"[..], acl(id)), (b"user.tag", acl(1001))];
+        pairs.map(|(name, value)| Xattr { name: name.into(), value: value.into() }).into()
+    };
+    let mut sent = listing();
+    let mut entry = sent.page[0].clone();
+    entry.meta.xattrs = Some(attributes(1001));
+    sent.page = [entry].into();
+    for (here, id) in [(here, 502), (Names::NUMERIC, 1001)] {
+        let mut message = Builder::new_default();
+        frame::write(&Frame::Listing(sent.clone()), &mut Told::new(there), message.init_root());
+        let root = message.get_root_as_reader::<schema::frame::Reader<'_>>().expect("a frame");
+        let mut mapped = Mapped::new(here);
+        let Ok(Frame::Listing(arrived)) = frame::read(root, &mut mapped) else {
+            panic!("a listing");
+        };
+        assert_eq!(arrived.page[0].meta.xattrs, Some(attributes(id)));
+        // What comes on a data stream later is told by the same names.
+        let mut renewed = meta(7, 1001);
+        mapped.translation()(&mut renewed);
+        assert_eq!(renewed.uid, id);
+    }
+}
+
+#[test]
 fn a_spec_arrives_as_it_was() {
     let mut sent = TransferSpec::new(Verb::Mirror);
     sent.deletion = Deletion { excluded: true, from_empty_source: false, entries_max: Some(9) };
     sent.dry_run = true;
+    sent.in_place = true;
     sent.preserve.acls = false;
     let filter = Filter::builder()
         .exclude("*.o")

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use blit_core::engine::Limits;
-use blit_core::entry::{FileId, Kind};
+use blit_core::entry::{FileId, Kind, Meta};
 use blit_core::path::{Name, RelPath};
 use blit_core::session::Session;
 use blit_core::spec::{SourceItem, Target, TransferSpec, Verb};
@@ -13,14 +13,14 @@ use blit_core::task::{Dir, Root, SpaceFacts};
 use blit_core::{Error, ErrorKind};
 
 use super::Caller;
-use crate::client::Found;
-use crate::local::{Asker, check_absent, find, refuse_special};
-use crate::{look, remove};
+use crate::client::{Beside, Found};
+use crate::local::{self, Asker, check_absent, examine, find, refuse_special};
+use crate::{jobs, keep, look, remove};
 
 /// What a client orders.
 pub(super) enum Order {
     /// What it lists goes below `path`.
-    Push { path: RelPath, contents: bool, one_file: bool },
+    Push { path: RelPath, contents: bool, one_file: bool, beside: Beside },
     /// These are listed, contents or the entry itself.
     Pull(Vec<(RelPath, bool)>),
     /// This is listed for someone who only looks.
@@ -30,13 +30,13 @@ pub(super) enum Order {
 }
 
 impl Order {
-    /// What is done, in a word.
-    pub(super) fn op(&self) -> &'static str {
+    /// As those see it who ask about jobs.
+    pub(super) fn kind(&self) -> jobs::Order {
         match self {
-            Self::Push { .. } => "push",
-            Self::Pull(_) => "pull",
-            Self::Look(_) => "look",
-            Self::Remove(_) => "remove",
+            Self::Push { .. } => jobs::Order::Push,
+            Self::Pull(_) => jobs::Order::Pull,
+            Self::Look(_) => jobs::Order::Look,
+            Self::Remove(_) => jobs::Order::Remove,
         }
     }
 
@@ -72,10 +72,13 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Where the destination is says something on this machine only.
+    /// Which inodes things are says something on this machine only.
     pub(super) fn keep_ids(&mut self, caller: &Caller) {
         if caller.peer.ip() != caller.local.ip() {
             self.ids.clear();
+            for found in &mut self.found {
+                *found = Found { exists: found.exists, is_dir: found.is_dir, ..Found::default() };
+            }
         }
     }
 }
@@ -90,13 +93,16 @@ enum Role {
 pub(super) fn prepare(
     order: Order,
     root: &Arc<Root>,
-    spec: &TransferSpec,
+    spec: &mut TransferSpec,
     asker: Asker<'_>,
 ) -> Result<Prepared, Error> {
     let lone = |role| Prepared { role, answer: Answer::default(), end: None };
     match order {
-        Order::Push { path, contents, one_file } => {
+        Order::Push { path, contents, one_file, beside } => {
             let (target, facts, new_name) = target(root, path, !contents && one_file, asker)?;
+            let at = |path| keep::counterpart(Dir::new(root, path));
+            (spec.backup, spec.reference) = (beside.backup.map(at), beside.reference.map(at));
+            keep::complete(spec, (&target, &facts), &[], asker)?;
             let mut ids = vec![facts.dir.id];
             ids.extend(facts.ancestors.iter().filter(|id| **id != facts.dir.id));
             let answer = Answer { new_name, found: Vec::new(), ids, absent: target.absent };
@@ -106,12 +112,8 @@ pub(super) fn prepare(
         Order::Pull(paths) => {
             let items = paths.into_iter().map(|path| item(root, path)).collect();
             let found = find(items, asker)?;
-            let of = |found: &crate::local::Found| Found {
-                exists: found.meta.is_some(),
-                is_dir: found.meta.as_ref().is_some_and(|meta| meta.kind == Kind::Dir),
-                id: found.meta.as_ref().map_or(FileId::default(), |meta| meta.id),
-            };
-            let answer = Answer { found: found.iter().map(of).collect(), ..Answer::default() };
+            let told = found.iter().map(|found| told(found, asker)).collect();
+            let answer = Answer { found: told, ..Answer::default() };
             let role = Role::Source(found.into_iter().map(|found| found.item).collect());
             Ok(Prepared { role, answer, end: Some(End::Source) })
         }
@@ -162,6 +164,20 @@ impl Prepared {
     }
 }
 
+/// What a client is told of a source.
+fn told(found: &local::Found, asker: Asker<'_>) -> Found {
+    let Some(meta) = &found.meta else { return Found::default() };
+    let is_dir = meta.kind == Kind::Dir;
+    let dir = match &found.item {
+        SourceItem::Contents(dir) => dir.clone(),
+        SourceItem::Entry { parent, name, .. } => parent.child(name),
+    };
+    // One that cannot be opened is a failure when it is listed.
+    let above = is_dir.then(|| asker.examine(dir, false).ok()).flatten();
+    let above = above.map(|facts| facts.ancestors).unwrap_or_default();
+    Found { exists: true, is_dir, id: meta.id, above }
+}
+
 fn item(root: &Arc<Root>, (path, contents): (RelPath, bool)) -> SourceItem {
     match path.split_last() {
         Some((parent, name)) if !contents => SourceItem::Entry {
@@ -188,8 +204,11 @@ fn target(
         Err(error) => error,
     };
     let Some((parent, name)) = path.split_last() else { return Err(error) };
-    check_absent(error, &dir.shown(None), names_a_file)?;
     let above = Dir::new(root, parent.clone());
+    if error.kind == ErrorKind::NotADirectory && !names_a_file {
+        refuse_link(asker, &above, &name)?;
+    }
+    check_absent(error, &dir.shown(None), names_a_file)?;
     let facts = asker.examine(above.clone(), true)?;
     if names_a_file {
         refuse_special(asker, &above, &name)?;
@@ -197,6 +216,27 @@ fn target(
         return Ok((target, facts, Some(name)));
     }
     Ok((Target { root: Arc::clone(root), path, absent: true }, facts, None))
+}
+
+/// What stands at each of `paths`.
+pub(super) fn stat(
+    root: &Arc<Root>,
+    paths: Vec<RelPath>,
+    asker: Asker<'_>,
+) -> Vec<Result<Meta, Error>> {
+    let items: Vec<SourceItem> = paths.into_iter().map(|path| item(root, (path, false))).collect();
+    examine(&items, asker, "open").into_iter().map(|(_, meta)| meta).collect()
+}
+
+fn refuse_link(asker: Asker<'_>, dir: &Dir, name: &Name) -> Result<(), Error> {
+    match asker.look(dir.clone(), name)? {
+        Some(meta) if meta.kind == Kind::Symlink => {
+            let why = "it is a link, and a daemon follows none below a module";
+            let shown = dir.shown(Some(name));
+            Err(Error::because(ErrorKind::NotADirectory, "copy to", &shown, why))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The room of the file system that `path` is on.

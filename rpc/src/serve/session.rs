@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::Builder;
 
-use blit_core::path::{Name, RelPath};
+use blit_core::event::Port;
+use blit_core::path::Name;
 use blit_core::spec::TransferSpec;
-use blit_core::stream::{Attachment, Packing, Slot};
+use blit_core::stream::{Attachment, Packing, Plane, Slot};
 use blit_core::summary::Change;
-use blit_core::task::SpaceFacts;
+use blit_core::task::Root;
 use blit_core::{Error, ErrorKind};
 use blit_schema::session_capnp as schema;
 use blit_schema::session_capnp::session;
@@ -24,12 +25,14 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 
 use super::greeting::Guest;
+use super::ledger::{Deed, Entered};
 use super::order::{Answer, Order};
 use super::work::{self, Ended, Ready, Work};
-use super::{Happening, Joinable, Shared, refused};
+use super::{Happening, Joinable, Shared, Traffic, refused};
 use crate::carrier::carrier;
 use crate::convert::{self, narrow, unreadable};
 use crate::link::{Far, Mailbox, Said, pump, watch};
+use crate::local::Asker;
 use crate::owners::Names;
 use crate::streams::Streams;
 use crate::token::Grant;
@@ -38,6 +41,8 @@ use crate::token::Grant;
 pub(super) struct Opening {
     pub(super) guest: Rc<Guest>,
     pub(super) module: String,
+    /// What the client calls it.
+    pub(super) shown: Vec<u8>,
     pub(super) order: Order,
     pub(super) spec: TransferSpec,
     pub(super) numeric_ids: bool,
@@ -71,20 +76,21 @@ impl Drop for Place {
 
 /// Starts the thread of a session and waits until it knows what its order means.
 pub(super) async fn open(opening: Opening) -> Result<Opened, Error> {
-    let Opening { guest, module, order, spec, numeric_ids, plaintext_data, packing, peer } =
-        opening;
+    let Opening { guest, module, shown, order, spec, peer, .. } = opening;
+    let Opening { numeric_ids, plaintext_data, packing, .. } = opening;
     let place = Place::take(&guest);
     let (outbox, frames) = unbounded_channel();
     let (notices, changes) = channel(CHANGES_WAITING_MAX);
     let (begin, begun) = sync_channel(1);
     let (ready, answer) = oneshot::channel();
     let closing = Arc::new(AtomicBool::new(false));
-    let op = order.op();
+    let deed = Deed::of(&module, &order, &spec);
     let lone = matches!(order, Order::Remove(_));
     let work = Work {
         shared: Arc::clone(&guest.shared),
         caller: guest.caller.clone(),
         module: module.clone(),
+        shown: if shown.is_empty() { work::called(&module) } else { shown },
         order,
         spec,
         outbox,
@@ -99,17 +105,17 @@ pub(super) async fn open(opening: Opening) -> Result<Opened, Error> {
     let ready = answer.await.map_err(vanished)??;
     let Ready { mut answer, port, engine, plane, end: data, numeric_ids: by_module } = ready;
     answer.keep_ids(&guest.caller);
-    guest.shared.host.note(&Happening::Began(&guest.caller, op, &module));
+    guest.shared.host.note(&Happening::Began(&guest.caller, deed.order.word(), &module));
     let names = match numeric_ids || by_module {
         true => Names::NUMERIC,
         false => guest.shared.settings.names,
     };
-    let who = format!("the client {}", guest.caller.peer);
-    let mailbox = Local::new(Mailbox::new(port.clone(), who, names, closing).alone(lone));
+    let mailbox = Local::new(mailbox(&guest, (&port, &plane), (names, lone), closing));
     let (lost, losses) = unbounded_channel();
     // After the session nobody wants to know.
     let streams = Streams::new(packing, move |slot| lost.send(slot).unwrap_or_default());
     let id = guest.shared.next_session.fetch_add(1, Ordering::Relaxed);
+    let job = Entered::new(&guest.shared, id, deed, (&guest.caller, port.clone()));
     let entry = data.map(|end| Joinable {
         plane,
         engine,
@@ -131,6 +137,7 @@ pub(super) async fn open(opening: Opening) -> Result<Opened, Error> {
         guest: Rc::clone(&guest),
         module,
         streams: Arc::clone(&streams),
+        job,
     };
     drop(spawn_local(async move {
         attending.attend(frames, changes, losses).await;
@@ -138,6 +145,16 @@ pub(super) async fn open(opening: Opening) -> Result<Opened, Error> {
     }));
     let session = Seat { guest, id, mailbox, begin: RefCell::new(Some(begin)), entry };
     Ok(Opened { session: capnp_rpc::new_client(session), answer })
+}
+
+fn mailbox(
+    guest: &Guest,
+    (port, plane): (&Port, &Arc<Plane>),
+    (names, lone): (Names, bool),
+    closing: Arc<AtomicBool>,
+) -> Mailbox {
+    let who = format!("the client {}", guest.caller.peer);
+    Mailbox::new((port.clone(), plane), who, names, closing).alone(lone)
 }
 
 /// A session in the list of those that data connections can join.
@@ -180,6 +197,7 @@ struct Attending {
     guest: Rc<Guest>,
     module: String,
     streams: Arc<Streams>,
+    job: Entered,
 }
 
 impl Attending {
@@ -204,31 +222,39 @@ impl Attending {
         let ended = pump(said, self.far.clone(), self.names).await;
         match ended {
             Ok(Some(ended)) => {
-                self.note_end(ended.error.as_ref());
+                self.note_end(ended.summary.entries, ended.error.as_ref());
+                self.job.end(ended.summary.failed, ended.error.as_ref());
                 // What was done goes before the end; to a client that is gone, all of this fails at once.
                 drop(telling.await);
-                self.tell_end(&ended).await;
+                if !self.tell_end(&ended).await {
+                    self.guest.give_up();
+                }
                 drop(ended.known);
             }
             Err(error) => {
                 let error = self.mailbox.broken(&error);
-                self.note_end(Some(&error));
+                self.note_end(0, Some(&error));
+                self.job.end(0, Some(&error));
                 self.mailbox.cut(error);
             }
             // It never began.
-            Ok(None) => self.note_end(None),
+            Ok(None) => self.note_end(0, None),
         }
         watching.abort();
         losing.abort();
     }
 
-    fn note_end(&self, error: Option<&Error>) {
-        let (caller, carried) = (&self.guest.caller, self.streams.carried());
-        let happening = Happening::Ended(caller, &self.module, carried, error);
+    fn note_end(&self, entries: u64, error: Option<&Error>) {
+        let caller = &self.guest.caller;
+        let ((data, control), received) = (self.streams.carried(), self.streams.received());
+        let sent = (data + control).saturating_sub(received);
+        let traffic = Traffic { data, control, received, sent, entries };
+        let happening = Happening::Ended(caller, &self.module, traffic, error);
         self.guest.shared.host.note(&happening);
     }
 
-    async fn tell_end(&self, ended: &Ended) {
+    /// Whether the client has answered in time.
+    async fn tell_end(&self, ended: &Ended) -> bool {
         let mut request = self.peer.ended_request();
         let mut outcome = request.get().init_outcome();
         if let Some(error) = &ended.error {
@@ -239,7 +265,7 @@ impl Attending {
         for (index, number) in (0..).zip(&ended.matched) {
             matched.set(index, *number);
         }
-        drop(tokio::time::timeout(self.silence, request.send().promise).await);
+        tokio::time::timeout(self.silence, request.send().promise).await.is_ok()
     }
 }
 
@@ -407,13 +433,17 @@ impl session::Server for Seat {
     }
 }
 
-/// The room of the file system of a path, found out in a thread of its own.
-pub(super) async fn space(guest: &Guest, module: &str, path: RelPath) -> Result<SpaceFacts, Error> {
+/// The answer to a question about a module, found out in a thread of its own.
+pub(super) async fn question<T: Send + 'static>(
+    guest: &Guest,
+    module: &str,
+    ask: impl FnOnce(&Arc<Root>, Asker<'_>) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
     let (shared, caller) = (Arc::clone(&guest.shared), guest.caller.clone());
     let (answer, answers) = oneshot::channel();
     let module = module.to_owned();
-    let ask = move || drop(answer.send(work::space((&shared, &caller), &module, path)));
-    let spawned = Builder::new().name("blit-space".to_owned()).spawn(ask);
+    let ask = move || drop(answer.send(work::question((&shared, &caller), &module, ask)));
+    let spawned = Builder::new().name("blit-question".to_owned()).spawn(ask);
     spawned.map_err(|error| Error::io("start", b"thread", error))?;
     answers.await.map_err(|_| Error::new(ErrorKind::Internal, "examine", b""))?
 }

@@ -10,11 +10,11 @@ use std::time::Duration;
 use blit_core::drive::Drive;
 use blit_core::engine::Engine;
 use blit_core::event::{Control, Port, Seat};
-use blit_core::path::{Name, RelPath};
+use blit_core::path::Name;
 use blit_core::spec::TransferSpec;
 use blit_core::stream::{End, Plane};
 use blit_core::summary::{Change, Notice, Summary};
-use blit_core::task::SpaceFacts;
+use blit_core::task::Root;
 use blit_core::{Error, ErrorKind};
 use tokio::sync::mpsc::{Sender, UnboundedSender};
 use tokio::sync::oneshot;
@@ -29,6 +29,8 @@ pub(super) struct Work {
     pub(super) shared: Arc<Shared>,
     pub(super) caller: Caller,
     pub(super) module: String,
+    /// What the module is called in messages.
+    pub(super) shown: Vec<u8>,
     pub(super) order: Order,
     pub(super) spec: TransferSpec,
     pub(super) outbox: UnboundedSender<Said<Ended>>,
@@ -60,15 +62,16 @@ pub(super) struct Ended {
 
 /// Runs a session from its preparation to its end.
 pub(super) fn run(work: Work, ready: oneshot::Sender<Result<Ready, Error>>) {
-    let workshop = match work.shared.host.workshop(&work.module, &work.caller) {
+    let workshop = match work.shared.host.workshop(&work.module, &work.shown, &work.caller) {
         Ok(workshop) => workshop,
         Err(error) => return drop(ready.send(Err(error))),
     };
     let Workshop { engine, root, numeric_ids, guard } = workshop;
-    let control = Arc::new(Control::default());
+    let Work { order, mut spec, outbox, notices, closing, begin, shared, .. } = work;
+    let stall = u32::try_from(shared.settings.stall_timeout.as_secs()).unwrap_or(u32::MAX).max(1);
+    let control = Arc::new(Control::default().patient(Some(stall)));
     let asker = Asker { engine: &*engine, control: &control };
-    let Work { order, spec, outbox, notices, closing, begin, shared, .. } = work;
-    let mut prepared = match order::prepare(order, &root, &spec, asker) {
+    let mut prepared = match order::prepare(order, &root, &mut spec, asker) {
         Ok(prepared) => prepared,
         Err(error) => return drop(ready.send(Err(error))),
     };
@@ -86,8 +89,6 @@ pub(super) fn run(work: Work, ready: oneshot::Sender<Result<Ready, Error>>) {
         return;
     }
     let Ok(new_name) = begin.recv_timeout(BEGIN_TIMEOUT) else { return control.cancel() };
-    let stall = shared.settings.stall_timeout;
-    drive.limit_stall(u32::try_from(stall.as_secs()).unwrap_or(u32::MAX).max(1));
     let session = prepared.session(new_name, (&spec, engine.limits()), &plane);
     drop(plane);
     drive.add(session, Box::new(RemoteLink { outbox: outbox.clone(), closing }));
@@ -121,15 +122,23 @@ fn run_drive(drive: &mut Drive<'_>, notices: Sender<Change>) -> Result<(), Error
     })
 }
 
-/// The room of a file system, found out in a thread of its own.
-pub(super) fn space(
+/// What a module is called in messages to a client that has no name for it.
+pub(super) fn called(module: &str) -> Vec<u8> {
+    format!("/{module}/").into_bytes()
+}
+
+/// The answer to a question about a module.
+pub(super) fn question<T>(
     (shared, caller): (&Shared, &Caller),
     module: &str,
-    path: RelPath,
-) -> Result<SpaceFacts, Error> {
-    let Workshop { engine, root, .. } = shared.host.workshop(module, caller)?;
+    ask: impl FnOnce(&Arc<Root>, Asker<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let Workshop { engine, root, guard, .. } =
+        shared.host.workshop(module, &called(module), caller)?;
     let control = Arc::new(Control::default());
-    order::space(&root, path, Asker { engine: &*engine, control: &control })
+    let answer = ask(&root, Asker { engine: &*engine, control: &control });
+    drop(guard);
+    answer
 }
 
 /// From the answer to an order to its begin.

@@ -268,3 +268,29 @@ fn a_record_that_is_sent_twice_is_noticed() {
     assert_eq!(&buffer, b"once");
     server.read(&mut buffer).expect_err("the second is none");
 }
+
+#[test]
+fn a_deadline_ends_waits_for_a_peer_that_sends_a_byte_now_and_then() {
+    let ((mut client, mut server), _) = pair();
+    let (ended, ends) = std::sync::mpsc::channel::<()>();
+    let sending = thread::spawn(move || {
+        let mut count = 0_u32;
+        // One record for each byte, and much longer for all of them than the deadline allows.
+        while ends.recv_timeout(Duration::from_millis(20)).is_err()
+            && client.write_all(b"x").is_ok()
+        {
+            count += 1;
+        }
+        count
+    });
+    server.set_timeout(Some(Duration::from_secs(60))).expect("not zero");
+    let deadline = Instant::now() + Duration::from_millis(200);
+    server.set_deadline(Some(deadline)).expect("it is open");
+    let error = server.read_exact(&mut [0; 2000]).expect_err("it takes too long");
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    server.set_deadline(None).expect("it is open");
+    server.read_exact(&mut [0; 2]).expect("the stream is as good as before");
+    drop(ended);
+    drop(server);
+    assert!(sending.join().expect("no panic") > 2, "it was never silent");
+}

@@ -35,6 +35,8 @@ pub(crate) enum Lie {
     Leaves(&'static str),
     /// It answers nothing after the session has begun.
     IsSilent,
+    /// It lists all that there is, which is nothing, and never says how that ended.
+    IsSilentAtLast,
 }
 
 /// Serves one connection, and ends with it.
@@ -92,6 +94,11 @@ impl Liar {
         }
         listing.set_last(true);
         drop(request.send().await);
+        if let Lie::IsSilentAtLast = self.lie {
+            let mut request = peer.frames_request();
+            request.get().init_batch(1).get(0).set_scanned(());
+            drop(request.send().await);
+        }
     }
 }
 
@@ -185,7 +192,10 @@ impl session::Server for Told {
         _: session::TokenResults,
     ) -> Result<(), capnp::Error> {
         self.liar.stays("token").await;
-        pending().await
+        match self.liar.lie {
+            Lie::IsSilentAtLast => Err(capnp::Error::failed("there is none".to_owned())),
+            _ => pending().await,
+        }
     }
 
     fn frames(
@@ -193,7 +203,9 @@ impl session::Server for Told {
         _: session::FramesParams,
     ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
         // Whatever the client says to what it was told, there is no more to hear.
-        self.liar.leaving.notify_one();
+        if !matches!(self.liar.lie, Lie::IsSilentAtLast) {
+            self.liar.leaving.notify_one();
+        }
         ready(Ok(()))
     }
 
@@ -202,7 +214,7 @@ impl session::Server for Told {
         _: session::PingParams,
         _: session::PingResults,
     ) -> Result<(), capnp::Error> {
-        if matches!(self.liar.lie, Lie::IsSilent) {
+        if matches!(self.liar.lie, Lie::IsSilent | Lie::IsSilentAtLast) {
             pending::<()>().await;
         }
         Ok(())

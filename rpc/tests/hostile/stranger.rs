@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use blit_schema::control_capnp::{daemon, hello, module};
+use blit_schema::control_capnp::{daemon, hello, jobs, module};
 use blit_schema::session_capnp::{Verb, peer, session, spec};
 use capnp_rpc::RpcSystem;
 use capnp_rpc::rpc_twoparty_capnp::Side;
@@ -201,6 +201,27 @@ pub(crate) async fn remove(room: &module::Client, path: &[u8], ear: &Ear) -> Res
     params.init_paths(1).set(0, path);
     let answer = request.send().promise.await.expect("it answers");
     kind(answer.get().expect("an answer").get_error())
+}
+
+/// Asks what stands at `count` times the same path.
+pub(crate) async fn stat(room: &module::Client, path: &[u8], count: u32) -> Result<Vec<u8>, u8> {
+    let mut request = room.stat_request();
+    let mut paths = request.get().init_paths(count);
+    for index in 0..count {
+        paths.set(index, path);
+    }
+    let answer = request.send().promise.await.expect("it answers");
+    let answer = answer.get().expect("an answer");
+    kind(answer.get_error())?;
+    let found = answer.get_found().expect("a list");
+    assert_eq!(found.len(), count);
+    kind(found.get(0).get_error())?;
+    Ok(found.get(0).get_metadata().expect("metadata").to_vec())
+}
+
+pub(crate) async fn jobs(daemon: &daemon::Client) -> jobs::Client {
+    let answer = daemon.jobs_request().send().promise.await.expect("it answers");
+    answer.get().expect("an answer").get_jobs().expect("jobs")
 }
 
 pub(crate) async fn space(room: &module::Client, path: &[u8]) -> Result<(), u8> {

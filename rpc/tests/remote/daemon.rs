@@ -54,10 +54,10 @@ impl Host for TestHost {
         self.infos().into_iter().find(|info| info.name == name)
     }
 
-    fn workshop(&self, module: &str, _caller: &Caller) -> Result<Workshop, Error> {
+    fn workshop(&self, module: &str, shown: &[u8], _: &Caller) -> Result<Workshop, Error> {
         self.sessions.fetch_add(1, Ordering::SeqCst);
         let guard = Counted(Arc::clone(&self.sessions));
-        let root = Root::new(self.top.join(module));
+        let root = Root::called(shown, self.top.join(module));
         Ok(Workshop { engine: engine(), root, numeric_ids: false, guard: Box::new(guard) })
     }
 
@@ -172,7 +172,6 @@ pub(crate) fn request(verb: Verb, source: Endpoint, destination: Endpoint) -> Re
         sources: vec![source],
         destination,
         spec: TransferSpec::new(verb),
-        stall_timeout_s: Some(10),
         access: Some(access()),
         retries: 0,
     }
@@ -180,9 +179,14 @@ pub(crate) fn request(verb: Verb, source: Endpoint, destination: Endpoint) -> Re
 
 /// What became of a run, and what was told meanwhile.
 pub(crate) fn transfer(request: &Request) -> (Outcome, Vec<Notice>) {
+    transfer_within(10, request)
+}
+
+/// The same, where nothing may stand still for longer than so many seconds.
+pub(crate) fn transfer_within(seconds: u32, request: &Request) -> (Outcome, Vec<Notice>) {
     let mut notices = Vec::new();
     let engine = engine();
-    let control = Arc::new(Control::default());
+    let control = Arc::new(Control::default().patient(Some(seconds)));
     let outcome = run(request, &*engine, &control, &mut |notice| notices.push(notice));
     (outcome, notices)
 }

@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use blit_core::endpoint::Endpoint;
@@ -23,6 +23,8 @@ struct State {
     bytes_max: AtomicI64,
     /// Only connections that begin as data connections are cut.
     data_only: AtomicBool,
+    /// What the daemon has said.
+    heard: Mutex<Vec<u8>>,
 }
 
 impl Proxy {
@@ -34,6 +36,7 @@ impl Proxy {
             allowed: AtomicI64::new(allowed),
             bytes_max: AtomicI64::new(i64::MAX),
             data_only: AtomicBool::new(false),
+            heard: Mutex::default(),
         });
         let shared = Arc::clone(&state);
         // It ends with the process.
@@ -51,6 +54,11 @@ impl Proxy {
     /// Lets so many more connections through.
     pub(crate) fn allow(&self, count: i64) {
         self.state.allowed.store(count, Ordering::SeqCst);
+    }
+
+    /// What the daemon has said so far, on all connections.
+    pub(crate) fn heard(&self) -> Vec<u8> {
+        self.state.heard.lock().expect("no test panics in it").clone()
     }
 
     pub(crate) fn cut_data_after(&self, bytes: i64) {
@@ -77,12 +85,19 @@ fn pass(state: &Arc<State>, client: TcpStream) {
     }
     let is_data = &magic == b"BLITDAT1";
     thread::scope(|scope| {
-        scope.spawn(|| carry(state, is_data, &client, &daemon));
-        carry(state, is_data, &daemon, &client);
+        scope.spawn(|| carry((state, is_data), (&client, &daemon), &|_| {}));
+        let hear = |bytes: &[u8]| {
+            state.heard.lock().expect("no test panics in it").extend_from_slice(bytes);
+        };
+        carry((state, is_data), (&daemon, &client), &hear);
     });
 }
 
-fn carry(state: &State, is_data: bool, mut from: &TcpStream, mut to: &TcpStream) {
+fn carry(
+    (state, is_data): (&State, bool),
+    (mut from, mut to): (&TcpStream, &TcpStream),
+    hear: &dyn Fn(&[u8]),
+) {
     let mut bytes = vec![0; 64 << 10];
     let mut passed = 0;
     loop {
@@ -93,6 +108,7 @@ fn carry(state: &State, is_data: bool, mut from: &TcpStream, mut to: &TcpStream)
             break;
         }
         let Ok(len) = from.read(&mut bytes) else { break };
+        hear(&bytes[..len]);
         if len == 0 || to.write_all(&bytes[..len]).is_err() {
             break;
         }

@@ -12,8 +12,7 @@ fn inode(sandbox: &Sandbox, name: &str) -> u64 {
     sandbox.path(name).symlink_metadata().expect("there").ino()
 }
 
-// These switches work on one machine only; `remote` tests that they say so.
-on_every_engine! {
+in_every_way! {
     fn in_place_files_stay_the_same_inode(sandbox) {
         sandbox.make(&[
             file("src/long", vec![7; 300_000]).mode(0o640),
@@ -70,15 +69,15 @@ on_every_engine! {
         assert_eq!(sandbox.read("dst/a/f"), "round 2");
     }
 
-    fn a_backup_directory_that_makes_no_sense_is_refused(sandbox) {
+    fn directories_beside_the_destination_that_make_no_sense_are_refused(sandbox) {
         sandbox.make(&[file("src/in/f", "new"), file("dst/in/f", "old")]);
-        for (dir, why) in [
-            ("dst", "it is the destination itself"), ("src/in", "it is in the source"),
-            ("none", "no such file"), ("/dev/shm", "another file system"),
-        ] {
-            sandbox.blit(&["copy", "--backup-dir", dir, "src/", "dst"]).code(2).says(why);
+        for option in ["--backup-dir", "--link-dest"] {
+            for (dir, why) in [("dst", "it is the destination itself"), ("none", "no such file")] {
+                sandbox.blit(&["copy", option, dir, "src/", "dst"]).code(2).says(why);
+            }
         }
         sandbox.blit(&["copy", "--inplace", "--backup-dir", "src/in", "src/", "dst"]).code(2);
+        sandbox.blit(&["copy", "-c", "--link-dest", "src/in", "src/", "dst"]).code(2);
         assert_eq!(sandbox.read("dst/in/f"), "old");
     }
 
@@ -111,14 +110,8 @@ on_every_engine! {
         sandbox.make(&[file("src/top", "top").time(5, 5).mode(0o600)]);
         sandbox.blit(&["copy", "src/", "dst"]).code(0);
         assert_ne!(inode(sandbox, "dst/top"), inode(sandbox, "old/top"));
-        for (dir, why) in [("dst", "it is the destination itself"), ("none", "no such file"), ("/dev/shm", "another file system")] {
-            sandbox.blit(&["copy", "--link-dest", dir, "src/", "dst"]).code(2).says(why);
-        }
-        sandbox.blit(&["copy", "-c", "--link-dest", "old", "src/", "dst"]).code(2);
     }
-}
 
-in_every_way! {
     fn a_bounded_rate_is_kept_by_all_workers_together_and_is_no_stall(sandbox) {
         let many = (0..20).map(|n| file(format!("src/{n}"), vec![7; 10_000]));
         sandbox.make(&many.chain([file("src/large", vec![9; 200_000])]).collect::<Vec<_>>());
@@ -129,5 +122,16 @@ in_every_way! {
         assert!((1.5..8.0).contains(&took), "{took} s for 400 kB at 200 KiB/s");
         sandbox.blit(&["check", "-c", "src/", "dst"]).code(0);
         sandbox.blit(&["copy", "--bwlimit", "10", "src/", "dst"]).code(2).says("at least 1K");
+    }
+}
+
+on_every_engine! {
+    fn directories_beside_the_destination_that_are_elsewhere_are_refused(sandbox) {
+        sandbox.make(&[file("src/in/f", "new"), file("dst/in/f", "old")]);
+        for option in ["--backup-dir", "--link-dest"] {
+            sandbox.blit(&["copy", option, "/dev/shm", "src/", "dst"]).code(2).says("another file system");
+        }
+        sandbox.blit(&["copy", "--backup-dir", "src/in", "src/", "dst"]).code(2).says("it is in the source");
+        assert_eq!(sandbox.read("dst/in/f"), "old");
     }
 }

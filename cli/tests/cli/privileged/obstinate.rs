@@ -2,6 +2,7 @@
 //! come late.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -65,6 +66,36 @@ on_every_engine! {
         assert_eq!(read(&sandbox.path("dst")), before);
     }
 
+    fn privileged_a_mirror_gives_names_the_case_of_the_source_and_keeps_what_they_name(sandbox) {
+        let Some(_mounted) = foreign(sandbox, "dst", &["fold=1"]) else { return };
+        sandbox.make(&[
+            file("src/Readme", "same").time(1_000_000_000, 0), file("src/Changed", "new"),
+            file("src/Dir/Deep", "same").time(1_000_000_000, 0), file("src/Twin", "one"), file("src/twin", "other"),
+            file("dst/README", "same").time(1_000_000_000, 0), file("dst/CHANGED", "older"),
+            file("dst/DIR/DEEP", "same").time(1_000_000_000, 0), file("dst/extra", "x"), file("dst/DIR/EXTRA", "x"),
+            file("dst/TWIN", "third"),
+        ]);
+        let inode = |name: &str| sandbox.path(format!("dst.real/{name}")).symlink_metadata().expect("there").ino();
+        let kept = [inode("README"), inode("DIR/DEEP"), inode("DIR")];
+        let exclude = ["--exclude", "[Tt]win", "--exclude", "TWIN"];
+        let run = |args: &[&str]| sandbox.blit(&[args, &exclude[..]].concat());
+        let check = run(&["check", "src/", "dst"]).code(1);
+        assert!(check.stdout.contains("name            Readme\n"), "{check:?}");
+        let mirror = run(&["mirror", "--yes", "-v", "src/", "dst"]).code(0);
+        assert_eq!(names(&sandbox.path("dst.real")), ["Changed", "Dir", "Readme", "TWIN"], "{mirror:?}");
+        assert_eq!(names(&sandbox.path("dst.real/Dir")), ["Deep"], "{mirror:?}");
+        assert_eq!([inode("Readme"), inode("Dir/Deep"), inode("Dir")], kept, "they were only renamed");
+        assert_eq!(sandbox.read("dst/Changed"), "new");
+        assert!(mirror.changes().contains(&"renamed Readme".to_owned()), "{mirror:?}");
+        run(&["check", "src/", "dst"]).code(0);
+        // Where two names of the source are one there, one of them gets it and the other is told.
+        sandbox.blit(&["mirror", "--yes", "src/", "dst"]).code(1);
+        let found = names(&sandbox.path("dst.real"));
+        let twin = if found.contains(&"Twin".to_owned()) { "Twin" } else { "twin" };
+        assert_eq!(found, { let mut all = vec!["Changed", "Dir", "Readme", twin]; all.sort_unstable(); all });
+        assert_eq!(sandbox.read(&format!("dst/{twin}")), sandbox.read(&format!("src/{twin}")));
+    }
+
     fn privileged_times_of_two_seconds_are_equal_to_what_they_were_made_from(sandbox) {
         let Some(_mounted) = foreign(sandbox, "dst", &["tick=2"]) else { return };
         let nodes: Vec<_> = (0..20)
@@ -126,6 +157,40 @@ on_every_engine! {
         assert!(sandbox.read("said").contains("hint: a disk or a mount does not answer"));
     }
 
+    fn privileged_a_silent_file_system_ends_every_verb_even_of_one_file(sandbox) {
+        let Some(mut mounted) = foreign(sandbox, "src", &["mute=stuck"]) else { return };
+        fs::create_dir(sandbox.path("src.real/stuck")).expect("own directory");
+        sandbox.make(&[file("other/f", "x"), dir("dst")]);
+        let runs = [
+            (&["copy", "src/stuck", "dst"][..], "list src/stuck"),
+            (&["copy", "other/f", "src/stuck"], "examine src/stuck"),
+            (&["mirror", "--yes", "src/stuck/", "dst"], "list src/stuck/"),
+            (&["move", "src/stuck", "dst"], "list src/stuck"),
+            (&["check", "dst/", "src/stuck"], "examine src/stuck"),
+            (&["list", "src/stuck"], "list src/stuck"),
+            (&["rm", "--yes", "-r", "src/stuck"], "list src/stuck"),
+            (&["df", "src/stuck"], "examine src/stuck"),
+        ];
+        let start = |(at, (args, says)): (usize, &(&[&str], &'static str))| {
+            let said = format!("said{at}");
+            let mut command = sandbox.command(&[*args, &["--stall-timeout=1"][..]].concat());
+            command.stderr(fs::File::create(sandbox.path(&said)).expect("own file"));
+            (command.spawn().expect("the command starts"), said, *says)
+        };
+        let begun = Instant::now();
+        let mut children: Vec<_> = runs.iter().enumerate().map(start).collect();
+        for (_, said, says) in &children {
+            wait_until(&format!("{says:?} is said"), || {
+                sandbox.read(said).contains(&format!("{says}: nothing has moved for 1 s\nhint: a disk"))
+            });
+        }
+        assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+        mounted.crash();
+        for (child, said, _) in &mut children {
+            assert_eq!(child.wait().expect("ends").code(), Some(4), "{}", sandbox.read(said));
+        }
+    }
+
     fn privileged_bytes_move_while_a_slow_source_is_still_listed(sandbox) {
         let Some(_mounted) = foreign(sandbox, "src", &["delay=0.2"]) else { return };
         for n in 0..40 {
@@ -138,7 +203,8 @@ on_every_engine! {
         wait_until("the first byte is there", || has_bytes(&sandbox.path("dst")));
         let first = start.elapsed();
         Run::from(child.wait_with_output().expect("ends")).code(0);
-        assert!(first < start.elapsed() / 2, "the first byte took {first:?} of {:?}", start.elapsed());
+        // Five looks one after the other are the least that it takes.
+        assert!(first < Duration::from_millis(2500), "the first byte took {first:?} of {:?}", start.elapsed());
     }
 
     fn privileged_a_source_that_vanishes_takes_nothing_with_it(sandbox) {

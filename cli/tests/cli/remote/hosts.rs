@@ -1,9 +1,13 @@
 //! Two hosts: network namespaces that a pair of interfaces joins.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::support::compare::assert_same;
 use crate::support::daemon::Daemon;
+use crate::support::device::wait_until;
 use crate::support::mount::must;
 use crate::support::on_every_engine;
 use crate::support::sandbox::{Capability, Run, Sandbox};
@@ -16,8 +20,10 @@ struct Hosts {
 }
 
 impl Hosts {
-    fn new(engine: &str) -> Self {
-        let name = |end: &str| format!("blit-{end}-{}-{engine}", std::process::id());
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = |end: &str| format!("blit-{end}-{}-{number}", std::process::id());
         let hosts = Self { near: name("near"), far: name("far") };
         for namespace in [&hosts.near, &hosts.far] {
             ip(&["netns", "add", namespace]);
@@ -56,6 +62,10 @@ impl Hosts {
     }
 
     fn run(&self, sandbox: &Sandbox, args: &[&str]) -> Run {
+        Run::of(&mut self.command(sandbox, args))
+    }
+
+    fn command(&self, sandbox: &Sandbox, args: &[&str]) -> Command {
         let inner = sandbox.command(args);
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.near]).arg(inner.get_program()).args(inner.get_args());
@@ -66,7 +76,12 @@ impl Hosts {
                 None => command.env_remove(key),
             };
         }
-        Run::of(&mut command)
+        command
+    }
+
+    /// Takes the cable out at the far end, or puts it in again.
+    fn plug(&self, how: &str) {
+        ip(&["-n", &self.far, "link", "set", "wire", how]);
     }
 }
 
@@ -101,7 +116,7 @@ on_every_engine! {
         if !sandbox.can(Capability::Mount) {
             return;
         }
-        let hosts = Hosts::new(sandbox.engine());
+        let hosts = Hosts::new();
         sandbox.make(&tree());
         sandbox.make(&[dir("module")]);
         let key = sandbox.blit(&["key", "show"]).code(0).stdout;
@@ -133,6 +148,46 @@ on_every_engine! {
             let closed = start(format!("{name}-closed.toml"));
             hosts.run(sandbox, &["copy", "src/", &closed.below("m/closed")]).code(3);
             assert!(!sandbox.exists("module/closed"));
+        }
+    }
+
+    fn privileged_a_link_that_fails_ends_the_run_in_words_or_is_waited_for(sandbox) {
+        if !sandbox.can(Capability::Mount) {
+            return;
+        }
+        let hosts = Hosts::new();
+        sandbox.make(&tree());
+        sandbox.make(&[file("src/huge", vec![5; 24 << 20]), dir("module")]);
+        let module = sandbox.path("module").display().to_string();
+        let args = ["--root", &module, "--listen", "192.0.2.2:0", "--insecure-anonymous"];
+        let daemon = Daemon::wrapped(&["ip", "netns", "exec", &hosts.far], &args, sandbox.engine());
+        hosts.run(sandbox, &["copy", "src/", &daemon.at("pulled")]).code(0);
+        for (push, retries) in [(true, "0"), (true, "9"), (false, "0"), (false, "9")] {
+            let place = format!("module/{push}-{retries}");
+            let (from, to) = match push {
+                true => ("src/".to_owned(), daemon.at(&format!("{push}-{retries}"))),
+                false => (daemon.at("pulled/"), place.clone()),
+            };
+            let args = ["copy", "--bwlimit", "8M", "--stall-timeout", "2", "--retry", retries, &from, &to];
+            let mut command = hosts.command(sandbox, &args);
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+            let mut run = command.spawn().expect("ip is there");
+            wait_until("it is at work", || sandbox.exists(&place));
+            hosts.plug("down");
+            let begun = Instant::now();
+            let mut lines = BufReader::new(run.stderr.take().expect("piped")).lines();
+            let line = lines.next().expect("it says something").expect("a text");
+            let took = begun.elapsed();
+            hosts.plug("up");
+            assert!(line.contains(&daemon.address.to_string()) && line.contains("silent for 2 s"), "{line}");
+            assert!(took < Duration::from_secs(6), "{took:?}: {line}");
+            assert_eq!(line.contains("trying again"), retries != "0", "{line}");
+            let rest: Vec<String> = lines.map_while(Result::ok).collect();
+            let code = run.wait().expect("own child").code();
+            assert_eq!(code, Some(if retries == "0" { 4 } else { 0 }), "{line} {rest:?}");
+            if retries != "0" {
+                assert_same(sandbox, &sandbox.path("src"), &sandbox.path(&place));
+            }
         }
     }
 }

@@ -6,10 +6,11 @@ use std::thread;
 
 use crate::support::compare::read;
 use crate::support::daemon::Daemon;
+use crate::support::device::wait_until;
 use crate::support::on_every_engine;
 use crate::support::proxy::Proxy;
 use crate::support::sandbox::Sandbox;
-use crate::support::tree::{dir, file};
+use crate::support::tree::{dir, file, link};
 
 /// Runs each verb that changes something with `far` as one of its places; each ends with `code` and changes nothing.
 #[track_caller]
@@ -94,6 +95,37 @@ on_every_engine! {
         assert_eq!((sandbox.read("new/d/kept"), sandbox.read("rw/a")), ("x".into(), "x".into()));
     }
 
+    fn a_key_that_is_not_on_the_list_is_refused(sandbox) {
+        sandbox.make(&[file("src/a", "x"), file("ro/kept", "x")]);
+        let top = sandbox.path("ro").display().to_string();
+        let config = format!("listen = \"127.0.0.1:0\"\n[[module]]\nname = \"m\"\npath = \"{top}\"\nallow = []\n");
+        sandbox.make(&[file("blitd.toml", config)]);
+        let file = sandbox.path("blitd.toml").display().to_string();
+        let daemon = Daemon::start(&["--config", &file], sandbox.engine());
+        sandbox.meet(&daemon);
+        is_refused(sandbox, &daemon.below("m/d"), 3, "blit key show");
+    }
+
+    fn a_module_with_as_many_sessions_as_it_may_have_refuses_one_more(sandbox) {
+        sandbox.make(&[file("src/a", "x"), file("large/file", vec![7; 8 << 20]), dir("rw")]);
+        let top = sandbox.path("rw").display().to_string();
+        let config = format!("listen = \"127.0.0.1:0\"\n[[module]]\nname = \"m\"\npath = \"{top}\"\nread_only = false\nmax_sessions = 1\n");
+        sandbox.make(&[file("blitd.toml", config)]);
+        let file = sandbox.path("blitd.toml").display().to_string();
+        let daemon = Daemon::start(&["--config", &file], sandbox.engine());
+        sandbox.meet(&daemon);
+        let (first, second) = (daemon.below("m/first"), daemon.below("m/second"));
+        let mut run = sandbox.start(&["copy", "--bwlimit", "1M", "large/", &first]);
+        wait_until("it is at work", || sandbox.exists("rw/first"));
+        sandbox.blit(&["copy", "src/", &second]).code(3).says("as many as it may").says("max_sessions");
+        sandbox.blit(&["list", &daemon.below("m/")]).code(3).says("as many as it may");
+        assert!(!sandbox.exists("rw/second"));
+        run.kill().expect("own child");
+        run.wait().expect("own child");
+        wait_until("its place is free", || sandbox.blit(&["copy", "src/", &second]).code == 0);
+        assert_eq!(sandbox.read("rw/second/a"), "x");
+    }
+
     fn a_daemon_whose_key_changed_is_refused_until_it_is_forgotten(sandbox) {
         sandbox.make(&[file("src/a", "x"), dir("out")]);
         let out = sandbox.path("out");
@@ -119,19 +151,21 @@ on_every_engine! {
         assert!(sandbox.exists("out/y/a") && !sandbox.exists("out/z"));
     }
 
-    fn switches_for_one_machine_say_so(sandbox) {
-        sandbox.make(&[file("src/a", "x"), dir("dst"), dir("old")]);
+    fn what_a_daemon_cannot_do_is_refused_with_the_reason(sandbox) {
+        sandbox.make(&[file("src/a", "x"), dir("dst"), dir("old"), link("link", "dst")]);
         let daemon = sandbox.daemon();
         let (from, to) = (daemon.at("src/"), daemon.at("dst"));
-        for args in [
-            &["copy", "--backup-dir", "old", "src/", &to][..],
-            &["copy", "--backup-dir", "old", &from, "dst"],
-            &["copy", "--link-dest", "old", "src/", &to],
-            &["copy", "--link-dest", "old", &from, "dst"],
-            &["copy", "--inplace", "src/", &to],
-            &["copy", "-L", &from, "dst"],
+        for (args, why) in [
+            (&["copy", "-L", &from, "dst"][..], "a daemon follows no links"),
+            (&["check", "-L", &from, "dst"], "a daemon follows no links"),
+            (&["copy", "src/", &daemon.at("link")], "it is a link"),
+            (&["copy", "--backup-dir", "../..", "src/", &to], "outside the module"),
+            (&["copy", "--link-dest", "/..", "src/", &to], "outside the module"),
+            (&["copy", "--link-dest", "other:/m/old", "src/", &to], "the same module"),
+            (&["copy", "--link-dest", &daemon.at("old"), &from, "dst"], "on this machine"),
+            (&["copy", &from, &to], "one side of a run is on this machine"),
         ] {
-            sandbox.blit(args).code(2).says("on this machine only");
+            sandbox.blit(args).code(2).says(why);
         }
         assert!(!sandbox.exists("dst/a"));
     }

@@ -5,6 +5,7 @@ obstinate.py DIRECTORY MOUNTPOINT [SWITCH=VALUE...]
   tick=SECONDS      modification times are whole multiples of this
   fail_read=OFFSET  reading beyond this offset of a file with `bad` in its name is an input/output error
   hang=NAME         listing a directory of this name never answers
+  mute=NAME         a look at an entry of this name never answers
   delay=SECONDS     each look at an entry takes so long
 """
 import errno
@@ -30,6 +31,7 @@ class Obstinate(fuse.Operations):
         self.tick = int(switches.get("tick", 0)) * 10**9
         self.fail_read = int(switches.get("fail_read", -1))
         self.hang = switches.get("hang")
+        self.mute = switches.get("mute")
         self.delay = float(switches.get("delay", 0))
 
     def real(self, path):
@@ -42,6 +44,8 @@ class Obstinate(fuse.Operations):
         return at
 
     def getattr(self, path, fh=None):
+        if self.mute and os.path.basename(path) == self.mute:
+            threading.Event().wait()
         time.sleep(self.delay)
         found = os.lstat(self.real(path))
         facts = {key: getattr(found, key) for key in ("st_mode", "st_nlink", "st_uid", "st_gid", "st_size", "st_ino", "st_blocks")}
@@ -78,6 +82,9 @@ class Obstinate(fuse.Operations):
 
     def rename(self, old, new):
         source, target = self.real(old), self.real(new)
+        if source == target:
+            # One entry that gets another spelling.
+            target = os.path.join(os.path.dirname(target), os.path.basename(new))
         os.rename(source, target)
 
     def statfs(self, path):

@@ -30,7 +30,14 @@ impl Way {
         let places = places(args);
         let Some((last, others)) = places.split_last() else { return args.to_vec() };
         let far = if self == Self::Push { std::slice::from_ref(last) } else { others };
-        let turn = |(index, arg): (usize, &OsString)| match far.contains(&index) {
+        // Directories beside the destination are where that is.
+        let is_beside = |index: usize| {
+            let option = index.checked_sub(1).and_then(|index| args.get(index));
+            self == Self::Push
+                && option.is_some_and(|option| BESIDE.iter().any(|name| option == name))
+        };
+        let turn = |(index, arg): (usize, &OsString)| match far.contains(&index) || is_beside(index)
+        {
             true => endpoint(arg, root, daemon),
             false => arg.clone(),
         };
@@ -65,6 +72,8 @@ fn endpoint(path: &OsStr, root: &Path, daemon: &Daemon) -> OsString {
     OsString::from_vec([daemon.at("").as_bytes(), below].concat())
 }
 
+/// The options whose value is a directory beside the destination.
+const BESIDE: [&str; 2] = ["--backup-dir", "--link-dest"];
 /// The options whose value is an argument of its own.
 const WITH_VALUE: &[&str] = &[
     "--backup-dir",

@@ -142,6 +142,12 @@ impl PathList {
         unseen.into_iter().map(|entry| shown(entry.number, self.path(entry))).collect()
     }
 
+    /// The paths that are not below another one, in order.
+    pub(super) fn topmost(&self) -> impl Iterator<Item = &[u8]> {
+        let entries = self.entries.iter().enumerate();
+        entries.filter(|(index, entry)| entry.cover == *index).map(|(_, entry)| self.path(entry))
+    }
+
     fn path(&self, entry: &ListEntry) -> &[u8] {
         &self.bytes[entry.path.clone()]
     }
@@ -203,6 +209,12 @@ mod tests {
         for other in [&b"a/c"[..], b"a/b.c", b"a/bb", b"b", b"cc", b"a/", b"\xff"] {
             assert!(!list.admits(other, true), "{}", Escaped(other));
         }
+    }
+
+    #[test]
+    fn what_is_below_a_listed_path_is_not_topmost() {
+        let list = lines("b/c/d\na.b\na\nb/c\na/z\n./a/\n");
+        assert_eq!(list.topmost().collect::<Vec<_>>(), [&b"a"[..], b"a.b", b"b/c"]);
     }
 
     #[test]

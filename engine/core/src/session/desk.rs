@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::task::{Dir, Task, TaskId};
+use crate::task::{Subject, Task, TaskId};
 
 /// Tasks with the session's own note `J` of what each is for.
 #[derive(Debug)]
 pub(super) struct Desk<J> {
     next_id: u64,
-    running: BTreeMap<TaskId, (J, &'static str, Dir)>,
+    running: BTreeMap<TaskId, (J, Subject)>,
     waiting: VecDeque<(J, Task)>,
     running_max: usize,
 }
@@ -37,14 +37,14 @@ impl<J> Desk<J> {
             let Some((job, task)) = self.waiting.pop_front() else { return };
             let id = TaskId(self.next_id);
             self.next_id += 1;
-            self.running.insert(id, (job, task.op(), task.dir().clone()));
+            self.running.insert(id, (job, Subject::of(&task)));
             out.push((id, task));
         }
     }
 
     /// Takes the note of a task that ended. `None` if no such task runs.
     pub(super) fn finish(&mut self, id: TaskId) -> Option<J> {
-        self.running.remove(&id).map(|(job, _, _)| job)
+        self.running.remove(&id).map(|(job, _)| job)
     }
 
     /// Forgets the tasks that wait.
@@ -63,7 +63,7 @@ impl<J> Desk<J> {
     }
 
     /// The task that has run longest.
-    pub(super) fn oldest(&self) -> Option<(&'static str, Vec<u8>)> {
-        self.running.values().next().map(|(_, op, dir)| (*op, dir.shown(None)))
+    pub(super) fn oldest(&self) -> Option<&Subject> {
+        self.running.values().next().map(|(_, subject)| subject)
     }
 }

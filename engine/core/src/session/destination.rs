@@ -9,6 +9,7 @@ mod large;
 mod outcome;
 mod receipts;
 mod reference;
+mod spelling;
 mod work;
 
 use std::collections::{HashMap, VecDeque};
@@ -30,7 +31,7 @@ use crate::spec::{Comparison, Equality, Target, TransferSpec, Verb};
 use crate::stream::Plane;
 use crate::summary::{Action, Change, Summary};
 use crate::task::{
-    Dir, List, Manner, Place, Removal, Remove, SpaceFacts, Step, Survey, Task, What,
+    Dir, List, Manner, Place, Removal, Remove, SpaceFacts, Step, Subject, Survey, Task, What,
 };
 
 use folder::{Folder, State};
@@ -176,7 +177,7 @@ impl Destination {
         &self.summary
     }
 
-    pub(super) fn oldest_task(&self) -> Option<(&'static str, Vec<u8>)> {
+    pub(super) fn oldest_task(&self) -> Option<&Subject> {
         self.desk.oldest()
     }
 

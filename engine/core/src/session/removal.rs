@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::path::{Name, RelPath};
 use crate::spec::TransferSpec;
 use crate::summary::{Action, Change, Summary};
-use crate::task::Dir;
+use crate::task::{Dir, Subject};
 
 /// From removing to done: when no task is left.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Removal {
         &self.summary
     }
 
-    pub(super) fn oldest_task(&self) -> Option<(&'static str, Vec<u8>)> {
+    pub(super) fn oldest_task(&self) -> Option<&Subject> {
         self.desk.oldest()
     }
 

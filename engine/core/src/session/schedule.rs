@@ -1,7 +1,8 @@
 //! How a transfer is cut into tasks. Every tuning number of a session is here, with its unit and reason.
 //! It must not know what the tasks do.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::engine::Limits;
 use crate::task::Task;
@@ -9,6 +10,10 @@ use crate::task::Task;
 /// Entries per page of a listing. Large enough that a page is worth a task switch, small enough that the first bytes
 /// of a huge directory move at once.
 pub const PAGE_ENTRIES_MAX: usize = 1024;
+
+/// How long a page may take on a file system that answers slowly: a listing gives back what it has then, so that the first
+/// byte moves about a second after the start even where each look takes a fifth of that.
+pub const PAGE_TIME_MAX: Duration = Duration::from_millis(100);
 
 /// Files per copy task: a few milliseconds of work, so that the cores finish together.
 pub const BATCH_FILES_MAX: usize = 256;
@@ -61,15 +66,28 @@ pub const INLINE_BYTES_MAX: u64 = 100_000_000;
 /// Directories listed in the calling thread before the work counts as large.
 pub const INLINE_TASKS_MAX: u64 = 32;
 
+/// After so long in the calling thread a run is not small, whatever it does: others have to go on beside what answers slowly.
+pub const INLINE_TIME_MAX: Duration = Duration::from_millis(100);
+
+/// Tasks that move bytes and are begun one after the other while a listing waits. It has its turn then, so that there is
+/// always enough known for all cores.
+pub const URGENT_IN_A_ROW_MAX: usize = 4;
+
 /// Decides whether tasks are run in the calling thread: while a run is small.
 #[derive(Debug, Default)]
 pub struct Inline {
     files: AtomicU64,
     bytes: AtomicU64,
     tasks: AtomicU64,
+    closed: AtomicBool,
 }
 
 impl Inline {
+    /// The run is not small any more: it has taken longer than [`INLINE_TIME_MAX`].
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
     /// Counts `tasks` and says whether the run is still small with them. Once it is not, it never is again.
     pub fn admits<'a>(&self, tasks: impl Iterator<Item = &'a Task>) -> bool {
         let (mut files, mut bytes, mut count) = (0, 0, 0);
@@ -87,7 +105,11 @@ impl Inline {
         let files = self.files.fetch_add(files, Ordering::Relaxed) + files;
         let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let count = self.tasks.fetch_add(count, Ordering::Relaxed) + count;
-        files <= INLINE_FILES_MAX && bytes <= INLINE_BYTES_MAX && count <= INLINE_TASKS_MAX
+        let is_open = !self.closed.load(Ordering::Relaxed);
+        is_open
+            && files <= INLINE_FILES_MAX
+            && bytes <= INLINE_BYTES_MAX
+            && count <= INLINE_TASKS_MAX
     }
 }
 

@@ -21,7 +21,7 @@ use crate::path::Name;
 use crate::spec::{SourceItem, TransferSpec, Verb};
 use crate::stream::{Plane, Ticket};
 use crate::summary::{Action, Change, Summary};
-use crate::task::{Dir, List, Listed, Output, Survey, Task, TaskId, What};
+use crate::task::{Dir, List, Listed, Output, Subject, Survey, Task, TaskId, What};
 
 use place::{Pending, Place, Reading};
 
@@ -136,7 +136,7 @@ impl Source {
         &self.summary
     }
 
-    pub(super) fn oldest_task(&self) -> Option<(&'static str, Vec<u8>)> {
+    pub(super) fn oldest_task(&self) -> Option<&Subject> {
         self.desk.oldest()
     }
 

@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::frame::{Frame, Settled};
 use crate::summary::Summary;
+use crate::task::Subject;
 
 /// From looking to `ended`.
 #[derive(Debug, Default)]
@@ -60,7 +61,7 @@ impl Viewer {
         &self.summary
     }
 
-    pub(super) fn oldest_task(&self) -> Option<(&'static str, Vec<u8>)> {
+    pub(super) fn oldest_task(&self) -> Option<&Subject> {
         None
     }
 }

@@ -47,6 +47,7 @@ impl Placing {
                 let from = world.open(from, "open").map_err(|error| error.kind)?;
                 self.take(world, ((from, source_name), (to, name)), *over)
             }
+            Step::Respell { from, name } => world.volume.rename((to, from), (to, name), false),
             Step::Node { entry, over } => self.make_node(world, to, entry, *over),
             // The files of simulated trees are never that large.
             Step::Draft { .. } | Step::Seal { .. } | Step::Discard { .. } => {
@@ -225,7 +226,7 @@ impl Placing {
     fn fail(&mut self, step: usize, kind: ErrorKind) {
         let (op, name) = match self.task.steps.get(step) {
             Some(Step::MakeDir { name, .. }) => ("make", Some(name)),
-            Some(Step::Publish { name, .. }) => ("rename", Some(name)),
+            Some(Step::Publish { name, .. } | Step::Respell { name, .. }) => ("rename", Some(name)),
             Some(Step::Take { name, .. }) => ("move", Some(name)),
             Some(Step::Node { entry, .. }) => ("make", Some(&entry.name)),
             Some(Step::Link { name, .. } | Step::Share { name, .. }) => ("link", Some(name)),

@@ -10,6 +10,8 @@ use std::sync::{Arc, OnceLock};
 /// nothing is followed, except below a root that was made for that.
 pub struct Root {
     path: PathBuf,
+    /// What stands before a path below it in messages, where that is not its own path.
+    shown: Option<Box<[u8]>>,
     follows: bool,
     /// The engine's own: what it holds open for this root.
     pub held: OnceLock<Box<dyn Any + Send + Sync>>,
@@ -18,13 +20,19 @@ pub struct Root {
 impl Root {
     /// A root that is opened when first needed.
     pub fn new(path: impl Into<PathBuf>) -> Arc<Self> {
-        Arc::new(Self { path: path.into(), follows: false, held: OnceLock::new() })
+        Arc::new(Self { path: path.into(), shown: None, follows: false, held: OnceLock::new() })
+    }
+
+    /// A root that messages call `shown`: whoever reads them knows it by that name, or must not learn the other.
+    pub fn called(shown: &[u8], path: impl Into<PathBuf>) -> Arc<Self> {
+        let (path, shown) = (path.into(), Some(shown.into()));
+        Arc::new(Self { path, shown, follows: false, held: OnceLock::new() })
     }
 
     /// A root below which links are followed, out of it too: each entry that is a link is listed and read as what it
     /// leads to. Only to be read, and only where the user asked for it.
     pub fn following(path: impl Into<PathBuf>) -> Arc<Self> {
-        Arc::new(Self { path: path.into(), follows: true, held: OnceLock::new() })
+        Arc::new(Self { path: path.into(), shown: None, follows: true, held: OnceLock::new() })
     }
 
     /// Whether links below it are followed.
@@ -32,9 +40,14 @@ impl Root {
         self.follows
     }
 
-    /// The path as the user gave it.
+    /// The path as the user gave it; not for messages.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What messages call it.
+    pub fn shown(&self) -> &[u8] {
+        self.shown.as_deref().unwrap_or(self.path.as_os_str().as_encoded_bytes())
     }
 }
 

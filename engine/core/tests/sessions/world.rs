@@ -16,7 +16,7 @@ use blit_core::sim::{Attributes, Disk, SimEngine, SimOptions, Snapshot, User};
 use blit_core::spec::{SourceItem, Target, TransferSpec, Verb};
 use blit_core::stream::Plane;
 use blit_core::summary::{Change, Notice, Summary};
-use blit_core::task::{Dir, Output, Root, Space, SpaceFacts, Task, TaskId};
+use blit_core::task::{Dir, Output, Root, Space, SpaceFacts, Subject, Task, TaskId};
 use blit_core::{Error, ErrorKind};
 
 /// A small generator of numbers (splitmix64, Steele, Lea and Flood 2014).
@@ -271,7 +271,8 @@ impl Link for Wire {
 }
 
 fn oldest(drive: &Drive<'_>) -> Vec<Option<(&'static str, Vec<u8>)>> {
-    [Seat(0), Seat(1)].map(|seat| drive.session(seat).oldest_task()).into()
+    let shown = |subject: &Subject| (subject.op, subject.shown());
+    [Seat(0), Seat(1)].map(|seat| drive.session(seat).oldest_task().map(shown)).into()
 }
 
 fn facts_of(disk: &Disk, path: &str) -> Meta {

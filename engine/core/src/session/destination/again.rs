@@ -3,6 +3,7 @@
 //! It must not try a third time.
 
 use super::Destination;
+use super::spelling::folded;
 use super::work::{Job, Note};
 use crate::entry::{Entry, Kind, Meta, Verdict, compare};
 use crate::error::{Error, ErrorKind};
@@ -64,8 +65,7 @@ impl Destination {
 
     /// Whether the page has another name that only differs in case: where the destination takes the two for one, the name was
     /// taken by this very run.
-    fn has_twin(&self, page: u64, name: &Name) -> bool {
-        let folded = |name: &Name| String::from_utf8_lossy(name.as_bytes()).to_lowercase();
+    pub(super) fn has_twin(&self, page: u64, name: &Name) -> bool {
         let wanted = folded(name);
         let entries = self.pages.get(&page).map(|work| &work.listing.page);
         entries.is_some_and(|entries| {

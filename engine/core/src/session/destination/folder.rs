@@ -1,6 +1,6 @@
 //! One destination directory in work.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::entry::{Changes, Meta};
 use crate::frame::DirId;
@@ -42,8 +42,8 @@ pub(super) struct Folder {
     pub(super) complete: bool,
     /// Digests of the names that the source has; two names of one digest only keep what could be removed.
     pub(super) wanted: HashSet<u64>,
-    /// The names that stand at the destination.
-    pub(super) standing: Vec<Name>,
+    /// The names that stand at the destination, by their digests.
+    pub(super) standing: HashMap<u64, Name>,
     /// What earlier runs have left of large files; gone when this run has gone on with them.
     pub(super) partials: Vec<Name>,
     /// Its metadata could not be set.
@@ -110,7 +110,7 @@ impl Folder {
             mirrored: false,
             complete: true,
             wanted: HashSet::new(),
-            standing: Vec::new(),
+            standing: HashMap::new(),
             partials: Vec::new(),
             unsound: false,
             swept: false,
@@ -125,9 +125,11 @@ impl Folder {
 
     /// The names that stand in it and not in the source.
     pub(super) fn extras(&mut self) -> Vec<Name> {
-        let mut standing = std::mem::take(&mut self.standing);
-        standing.retain(|name| !self.wanted.contains(&digest(name)));
-        standing
+        let standing = std::mem::take(&mut self.standing).into_iter();
+        let extras = standing.filter(|(digest, _)| !self.wanted.contains(digest));
+        let mut extras: Vec<Name> = extras.map(|(_, name)| name).collect();
+        extras.sort_unstable();
+        extras
     }
 
     /// What a directory that keeps its own metadata needs at the end: the rights it had.

@@ -6,14 +6,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Destination;
+use super::again::came_late;
 use super::outcome::{one_step, wrong_output};
 use super::work::Job;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
 use crate::session::Actions;
 use crate::session::schedule::{DRAFT_BYTES_MIN, RANGE_BYTES, RANGES_MAX};
+use crate::spec::Selection;
 use crate::stream::{Part, Range, Ticket};
-use crate::task::{Blocks, CopyInto, Dir, Held, Output, Pick, Placed, ReceiveInto, Step, Task};
+use crate::task::{
+    Blocks, CopyInto, Dir, Held, Output, Over, Pick, Placed, ReceiveInto, Step, Task,
+};
 
 /// Large files in work.
 #[derive(Debug, Default)]
@@ -205,19 +209,23 @@ impl Destination {
         }
         match large.failure.take() {
             Some(error) => self.large_failed(number, error, out),
-            None => {
-                let Some(draft) = large.draft.clone() else { return };
-                let (to, entry) = (large.to.clone(), large.entry.clone());
-                let step = Step::Seal { draft, entry, over: large.pick.over };
-                self.put_place(Job::Large(Chore::Seal(number)), to, vec![step]);
-            }
+            None => self.seal(number),
         }
+    }
+
+    fn seal(&mut self, number: u64) {
+        let Some(large) = self.larges.files.get(&number) else { return };
+        let Some(draft) = large.draft.clone() else { return };
+        let (to, entry) = (large.to.clone(), large.entry.clone());
+        let step = Step::Seal { draft, entry, over: large.pick.over };
+        self.put_place(Job::Large(Chore::Seal(number)), to, vec![step]);
     }
 
     /// A large file stands under its final name, or does not.
     fn sealed(&mut self, number: u64, result: Result<Output, Error>, out: &mut Actions) {
         let placed = match one_step(result) {
             Ok(placed) => placed,
+            Err(error) if came_late(&error) => return self.seal_again(number, error, out),
             Err(error) => return self.large_failed(number, error, out),
         };
         let Some(Large { page, pick, entry, .. }) = self.larges.files.remove(&number) else {
@@ -230,6 +238,19 @@ impl Destination {
         out.settled.0 += 1;
         self.copied(page, pick, out);
         self.release(page, out);
+    }
+
+    /// Another run has taken the name meanwhile. It is complete here, so it replaces what that put there: the last one to publish
+    /// wins. What must not be replaced, or may be this run's own, is left.
+    fn seal_again(&mut self, number: u64, error: Error, out: &mut Actions) {
+        let Some(large) = self.larges.files.get_mut(&number) else { return };
+        let is_first = std::mem::replace(&mut large.pick.over, Over::Entry) == Over::Nothing;
+        let (page, name) = (large.page, large.entry.name.clone());
+        let replaces = self.spec.selection == Selection::default();
+        if is_first && replaces && !self.has_twin(page, &name) {
+            return self.seal(number);
+        }
+        self.large_failed(number, error, out);
     }
 
     /// A large file is not fetched in ranges to its end. One that changed meanwhile is fetched whole, on one stream.
@@ -245,9 +266,20 @@ impl Destination {
             return self.put_receive((page, vec![pick]), into, (Part::Whole, None));
         }
         out.settled.0 += 1;
-        self.lost(error, out);
-        self.keep(page, pick.index);
-        self.leader_failed(page, pick.index, out);
+        self.file_lost((page, pick.index), error, out);
         self.release(page, out);
+    }
+
+    /// A file is not transferred.
+    pub(super) fn file_lost(
+        &mut self,
+        (page, index): (u64, usize),
+        error: Error,
+        out: &mut Actions,
+    ) {
+        let bytes = self.content_bytes(page, index);
+        self.lost(error.wanting(bytes), out);
+        self.keep(page, index);
+        self.leader_failed(page, index, out);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Destination;
 use super::again::{Late, came_late};
-use super::folder::State;
+use super::folder::{State, digest};
 use super::work::{Fill, Job, Note};
 use crate::entry::{Changes, FileId};
 use crate::error::{Error, ErrorKind};
@@ -35,6 +35,7 @@ impl Destination {
                 self.release(fill.page, out);
             }
             Job::Steps { page, notes } => self.steps_ended(page, &notes, result, out),
+            Job::Respell { page, respelling } => self.respelled(page, respelling, result, out),
             Job::Reference { page } => self.reference_seen(page, result),
             Job::Again { page, late } => {
                 self.seen_again(page, late, result, out);
@@ -149,7 +150,7 @@ impl Destination {
         if let (Some(folder), Some(meta)) = (self.folders.get_mut(&dir), listed.dir) {
             folder.old.get_or_insert_with(|| Box::new(meta));
             self.summary.standing += listed.names.len() as u64;
-            folder.standing.extend(listed.names);
+            folder.standing.extend(listed.names.into_iter().map(|name| (digest(&name), name)));
         }
         let (partials, leftovers): (Vec<Name>, Vec<Name>) =
             listed.leftovers.into_iter().partition(|name| path::is_partial(name.as_bytes()));
@@ -161,8 +162,7 @@ impl Destination {
                 self.remove_leftovers(dir, at, leftovers);
             }
         }
-        let plan = self.decide(page, listed.entries);
-        self.count_replaced(page, plan, out);
+        self.spell(page, (dir, listed.entries), out);
     }
 
     /// Carries out what was decided for a page, when the directory has the rights that are needed.
@@ -348,9 +348,7 @@ impl Destination {
                     late.push(Late { note: Note::Copy(pick.index), error });
                 }
                 Ok(at) => {
-                    self.lost(failures[at].1.clone(), out);
-                    self.keep(fill.page, pick.index);
-                    self.leader_failed(fill.page, pick.index, out);
+                    self.file_lost((fill.page, pick.index), failures[at].1.clone(), out);
                 }
                 Err(_) if fill.into == CopyInto::Staged => self.hidden(fill.page, *pick, out),
                 Err(_) => self.copied(fill.page, *pick, out),
@@ -470,7 +468,7 @@ fn copied(result: Result<Output, Error>) -> Result<Copied, Error> {
     }
 }
 
-fn placed(result: Result<Output, Error>) -> Result<Placed, Error> {
+pub(super) fn placed(result: Result<Output, Error>) -> Result<Placed, Error> {
     match result? {
         Output::Placed(placed) => Ok(placed),
         _ => Err(wrong_output()),

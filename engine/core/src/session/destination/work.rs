@@ -4,6 +4,7 @@ use super::Destination;
 use super::again::Late;
 use super::folder::State;
 use super::large::{self, is_drafted};
+use super::spelling::Respelling;
 use crate::entry::{Changes, Entry, Kind};
 use crate::error::Error;
 use crate::frame::DirId;
@@ -52,6 +53,8 @@ pub(super) enum Job {
     Large(large::Chore),
     /// Make, link or repair entries of a page.
     Steps { page: u64, notes: Vec<Note> },
+    /// Spell names as the source does.
+    Respell { page: u64, respelling: Respelling },
     /// Remove leftovers.
     Leftovers { dir: DirId },
     /// Set the metadata of a directory.
@@ -462,7 +465,7 @@ impl Destination {
     }
 
     /// Marks the directory of a page as changed.
-    fn touch(&mut self, page: u64) {
+    pub(super) fn touch(&mut self, page: u64) {
         if let Some(work) = self.pages.get(&page)
             && let Some(folder) = self.folders.get_mut(&work.listing.dir)
         {

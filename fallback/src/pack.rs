@@ -19,11 +19,16 @@ pub(crate) struct Packer {
 }
 
 impl Packer {
-    /// A frame whose body is `content`, packed, with room for its header; `None` where it is better sent as it is.
-    pub(crate) fn pack(&mut self, packing: Packing, content: &[u8]) -> Option<&mut [u8]> {
+    /// A frame whose body is `content`, packed, with room for its header; `None` where it is better sent as it is. `streams` share
+    /// the way.
+    pub(crate) fn pack(
+        &mut self,
+        (packing, streams): (Packing, usize),
+        content: &[u8],
+    ) -> Option<&mut [u8]> {
         let is_tried = match packing {
             Packing::Never => false,
-            Packing::WherePays => self.is_slow() && self.shrinks(sample(content)),
+            Packing::WherePays => self.is_slow(streams) && self.shrinks(sample(content)),
             Packing::Always => true,
         };
         if !is_tried || content.len() < CONTENT_BYTES_MIN {
@@ -42,10 +47,10 @@ impl Packer {
         }
     }
 
-    /// Whether the stream is what the source waits for.
-    fn is_slow(&self) -> bool {
+    /// Whether the way is what the source waits for, if all its streams do as this one does.
+    fn is_slow(&self, streams: usize) -> bool {
         self.sent >= MEASURED_BYTES_MIN
-            && u128::from(self.sent) * 1_000_000
+            && u128::from(self.sent) * streams.max(1) as u128 * 1_000_000
                 < self.busy.as_micros() * u128::from(FAST_BYTES_PER_SECOND)
     }
 
@@ -121,10 +126,10 @@ const CONTENT_BYTES_MIN: usize = 256;
 /// Tells compressible content from other at a small part of the cost of packing it.
 const SAMPLE_BYTES: usize = 16 << 10;
 /// What a socket takes without waiting says nothing of the way.
-const MEASURED_BYTES_MIN: u64 = 4 << 20;
+const MEASURED_BYTES_MIN: u64 = 1 << 20;
 /// What was longer ago counts half, so that a way that becomes faster or slower is noticed.
-const MEMORY_BYTES: u64 = 64 << 20;
-/// Streams that take more than this are not packed for: a core packs a few times as much, and has other work.
+const MEMORY_BYTES: u64 = 8 << 20;
+/// Ways that take more than this are not packed for: a core packs a few times as much, and has other work.
 const FAST_BYTES_PER_SECOND: u64 = 100_000_000;
 
 #[cfg(test)]
@@ -159,7 +164,7 @@ mod tests {
 
     fn packed(content: &[u8]) -> Vec<u8> {
         let mut packer = Packer::default();
-        let frame = packer.pack(Packing::Always, content).expect("it shrinks");
+        let frame = packer.pack((Packing::Always, 1), content).expect("it shrinks");
         frame[HEADER_BYTES..].to_vec()
     }
 
@@ -229,20 +234,21 @@ mod tests {
     #[test]
     fn what_does_not_shrink_is_sent_as_it_is() {
         let mut packer = Packer::default();
-        assert!(packer.pack(Packing::Always, &noise(100_000)).is_none());
-        assert!(packer.pack(Packing::Always, b"").is_none());
+        assert!(packer.pack((Packing::Always, 1), &noise(100_000)).is_none());
+        assert!(packer.pack((Packing::Always, 1), b"").is_none());
     }
 
     #[test]
     fn only_a_slow_stream_is_packed_for_where_that_is_measured() {
         let content = vec![7; 100_000];
         let mut packer = Packer::default();
-        assert!(packer.pack(Packing::WherePays, &content).is_none(), "nothing is known yet");
+        assert!(packer.pack((Packing::WherePays, 1), &content).is_none(), "nothing is known yet");
         (packer.sent, packer.busy) = (1 << 30, Duration::from_secs(1));
-        assert!(packer.pack(Packing::WherePays, &content).is_none(), "1 GiB/s");
+        assert!(packer.pack((Packing::WherePays, 1), &content).is_none(), "1 GiB/s");
         (packer.sent, packer.busy) = (10 << 20, Duration::from_secs(1));
-        assert!(packer.pack(Packing::WherePays, &content).is_some(), "10 MiB/s");
-        assert!(packer.pack(Packing::WherePays, &noise(100_000)).is_none(), "noise");
-        assert!(packer.pack(Packing::Never, &content).is_none(), "not agreed on");
+        assert!(packer.pack((Packing::WherePays, 1), &content).is_some(), "10 MiB/s");
+        assert!(packer.pack((Packing::WherePays, 16), &content).is_none(), "16 times 10 MiB/s");
+        assert!(packer.pack((Packing::WherePays, 1), &noise(100_000)).is_none(), "noise");
+        assert!(packer.pack((Packing::Never, 1), &content).is_none(), "not agreed on");
     }
 }

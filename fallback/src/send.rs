@@ -1,58 +1,64 @@
 //! Reads regular files and sends them on a data stream, many small ones in a frame.
 //! It must not know how a stream is carried, nor what the destination does with the files.
 
+mod outgoing;
+
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::fs::File;
 use std::io;
-use std::time::Instant;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use blit_core::entry::{Entry, Kind};
 use blit_core::event::Control;
-use blit_core::header::{BLOCK_BYTES, BODY_BYTES_MAX, HEADER_BYTES, Header, Items};
+use blit_core::header::{BLOCK_BYTES, BODY_BYTES_MAX};
 use blit_core::session::schedule::SMALL_FILE_BYTES_MAX;
-use blit_core::stream::{Part, Range};
-use blit_core::task::{Send, Sent};
+use blit_core::stream::{Part, Range, Slot, Stream};
+use blit_core::task::{Output, Send, Sent, Task};
 use blit_core::{Error, ErrorKind};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::ahead::{Ahead, Turn};
 use crate::dir::{self, At, OpenedDir};
 use crate::made_up;
-use crate::stream::{self, Lane};
+use crate::pack::Packer;
+use crate::stream::Lanes;
 use crate::sys::{self, Access};
-use crate::turn;
 
-/// Sends the files of one task.
-///
-/// # Errors
-/// `Interrupted` when the run was cancelled before there was a stream. What a file suffers is told to the receiver.
-pub fn send(task: &Send, control: &Control) -> Result<Sent, Error> {
-    let lanes = stream::of(&task.plane);
-    let Some(mut lane) = lanes.take(control) else {
-        return Err(At::dir(&task.from).refused(ErrorKind::Interrupted, "send"));
-    };
-    BODY.with_borrow_mut(|body| {
-        body.clear();
-        let mut out = Outgoing { task, lane: &mut lane, body, carried: 0, settled: 0, control };
-        let sent = Sender { task, ahead: Ahead::default() }.run(&mut out);
-        let (bytes, bytes_carried) = (out.settled, out.carried);
-        match sent {
-            Ok(()) => {
-                let slot = Some(lane.slot);
-                lanes.give_back(lane);
-                Ok(Sent { slot, bytes, bytes_carried })
+use outgoing::{Broken, FRAME_BYTES, Lane, Outgoing};
+
+/// Sends what tasks ask for on a stream, one task after the other, until no more is wanted on it or it breaks.
+pub(crate) fn send_all(lanes: &Lanes, (slot, stream): (Slot, &mut dyn Stream)) {
+    let mut lane = Lane { stream, streams: 1, packer: Packer::default(), body: Vec::new() };
+    while let Some(sending) = lanes.next_to_send(slot) {
+        let Task::Send(task) = &sending.task else { continue };
+        lane.streams = lanes.count();
+        let sent = AssertUnwindSafe(|| send(task, (slot, &mut lane), sending.control()));
+        match catch_unwind(sent) {
+            Ok(sent) => {
+                let is_broken = sent.slot.is_none();
+                sending.done(Ok(Output::Sent(sent)));
+                if is_broken {
+                    return;
+                }
             }
-            Err(Broken) => {
-                lanes.lose(lane);
-                Ok(Sent { slot: None, bytes, bytes_carried })
+            // A task that panicked is answered too: its session waits for it.
+            Err(_) => {
+                let path = task.from.shown(None);
+                let error = Error::because(ErrorKind::Internal, "send", &path, "a panic");
+                return sending.done(Err(error));
             }
         }
-    })
+    }
 }
 
-/// The stream broke.
-struct Broken;
+/// Sends the files of one task. What a file suffers is told to the receiver.
+fn send(task: &Send, (slot, lane): (Slot, &mut Lane<'_>), control: &Control) -> Sent {
+    lane.body.clear();
+    let mut out = Outgoing { task, lane, carried: 0, settled: 0, control };
+    let sent = Sender { task, ahead: Ahead::default() }.run(&mut out);
+    let slot = sent.is_ok().then_some(slot);
+    Sent { slot, bytes: out.settled, bytes_carried: out.carried }
+}
 
 /// Why a file is not sent as it is: it changed meanwhile, or an operation failed.
 enum Fault {
@@ -67,65 +73,13 @@ impl From<Broken> for Fault {
     }
 }
 
-/// The frame that is being filled: room for the header, then the body.
-struct Outgoing<'a> {
-    task: &'a Send,
-    lane: &'a mut Lane,
-    body: &'a mut Vec<u8>,
-    carried: u64,
-    settled: u64,
-    control: &'a Control,
-}
-
-impl Outgoing<'_> {
-    fn items(&mut self) -> Items<'_> {
-        if self.body.is_empty() {
-            self.body.resize(HEADER_BYTES, 0);
-        }
-        Items(&mut *self.body)
-    }
-
-    /// Sends what there is, if it is enough for a frame or nothing follows.
-    fn flush(&mut self, last: bool) -> Result<(), Broken> {
-        if self.body.len() < FRAME_BYTES && !last {
-            return Ok(());
-        }
-        self.items();
-        let Lane { stream, packer, .. } = &mut *self.lane;
-        let length = |bytes: &[u8]| u32::try_from(bytes.len()).expect("a frame is bounded");
-        let content = &self.body[HEADER_BYTES..];
-        let (frame, unpacked_len) = match packer.pack(stream.packing(), content) {
-            Some(frame) => (frame, Some(length(content))),
-            None => (&mut self.body[..], None),
-        };
-        if let Some(pace) = self.control.pace() {
-            turn::wait_for_all(pace, frame.len(), self.control).map_err(|_| Broken)?;
-        }
-        let (head, content) = frame.split_at_mut(HEADER_BYTES);
-        let digest = (!stream.is_sealed()).then(|| xxh3_64(content));
-        let (ticket, len) = (self.task.ticket, length(content));
-        head.copy_from_slice(&Header { ticket, len, last, unpacked_len, digest }.encode());
-        let (begun, bytes) = (Instant::now(), frame.len());
-        stream.send(frame).map_err(|_| Broken)?;
-        packer.count(bytes, begun);
-        self.carried += bytes as u64;
-        self.body.clear();
-        Ok(())
-    }
-
-    fn settle(&mut self, bytes: u64) {
-        self.settled += bytes;
-        self.control.settle(0, bytes);
-    }
-}
-
 struct Sender<'a> {
     task: &'a Send,
     ahead: Ahead,
 }
 
 impl Sender<'_> {
-    fn run(&mut self, out: &mut Outgoing<'_>) -> Result<(), Broken> {
+    fn run(&mut self, out: &mut Outgoing<'_, '_>) -> Result<(), Broken> {
         let entries: Vec<&Entry> =
             self.task.picks.iter().filter_map(|pick| self.task.page.get(*pick)).collect();
         match dir::open(&self.task.from, Access::Search) {
@@ -150,7 +104,7 @@ impl Sender<'_> {
         &mut self,
         dir: &OpenedDir,
         (entries, at): (&[&Entry], usize),
-        out: &mut Outgoing<'_>,
+        out: &mut Outgoing<'_, '_>,
     ) -> Result<(), Broken> {
         let entry = entries[at];
         let index = number(at);
@@ -203,18 +157,18 @@ impl Sender<'_> {
     }
 
     /// Says what the file is now.
-    fn renew(&self, (index, now): (u32, &Entry), out: &mut Outgoing<'_>) -> Result<(), Error> {
+    fn renew(&self, (index, now): (u32, &Entry), out: &mut Outgoing<'_, '_>) -> Result<(), Error> {
         let before = out.items().0.len();
         out.items().renewed(index, &now.meta);
-        if out.body.len() - before <= META_BYTES_MAX {
+        if out.lane.body.len() - before <= META_BYTES_MAX {
             return Ok(());
         }
-        out.body.truncate(before);
+        out.lane.body.truncate(before);
         let why = "its attributes are too large to be sent";
         Err(self.at(now).because(ErrorKind::Unsupported, "send", why))
     }
 
-    fn interrupted(&self, out: &Outgoing<'_>) -> bool {
+    fn interrupted(&self, out: &Outgoing<'_, '_>) -> bool {
         out.control.is_cancelled()
     }
 
@@ -222,7 +176,7 @@ impl Sender<'_> {
         &self,
         file: &File,
         (index, entry): (u32, &Entry),
-        out: &mut Outgoing<'_>,
+        out: &mut Outgoing<'_, '_>,
     ) -> Result<(), Fault> {
         let size = entry.meta.size;
         match &self.task.part {
@@ -244,7 +198,7 @@ impl Sender<'_> {
         &self,
         file: &File,
         (index, entry): (u32, &Entry),
-        out: &mut Outgoing<'_>,
+        out: &mut Outgoing<'_, '_>,
     ) -> Result<(), Fault> {
         // Reading a pipe or a device that has taken its place would do something.
         self.prove(file, entry)?;
@@ -261,7 +215,7 @@ impl Sender<'_> {
         self.renew((index, &now), out).map_err(Fault::Failed)?;
         for (number, piece) in content.chunks(PIECE_BYTES).enumerate() {
             out.items().piece(index, (number * PIECE_BYTES) as u64, piece.len());
-            out.body.extend_from_slice(piece);
+            out.lane.body.extend_from_slice(piece);
             out.flush(false)?;
         }
         out.items().end(index);
@@ -273,23 +227,23 @@ impl Sender<'_> {
         &self,
         file: &File,
         (index, entry): (u32, &Entry),
-        out: &mut Outgoing<'_>,
+        out: &mut Outgoing<'_, '_>,
     ) -> Result<(), Fault> {
         let size = usize::try_from(entry.meta.size).expect("it is small");
         // Reading a pipe or a device that has taken its place would do something.
         self.prove(file, entry)?;
         let before = out.items().0.len();
         out.items().file(index, size);
-        let start = out.body.len();
-        out.body.resize(start + size, 0);
-        let read = self.fill(file, entry, (0, &mut out.body[start..]));
+        let start = out.lane.body.len();
+        out.lane.body.resize(start + size, 0);
+        let read = self.fill(file, entry, (0, &mut out.lane.body[start..]));
         match read.and_then(|()| self.prove(file, entry)) {
             Ok(()) => {
                 out.settle(entry.meta.size);
                 Ok(())
             }
             Err(fault) => {
-                out.body.truncate(before);
+                out.lane.body.truncate(before);
                 Err(fault)
             }
         }
@@ -300,7 +254,7 @@ impl Sender<'_> {
         &self,
         file: &File,
         (index, entry): (u32, &Entry),
-        (range, out): (&Range, &mut Outgoing<'_>),
+        (range, out): (&Range, &mut Outgoing<'_, '_>),
     ) -> Result<(), Fault> {
         self.prove(file, entry)?;
         let end = entry.meta.size.min(range.offset.saturating_add(range.len));
@@ -337,7 +291,7 @@ impl Sender<'_> {
         &self,
         file: &File,
         (index, entry): (u32, &Entry),
-        (range, out): (std::ops::Range<u64>, &mut Outgoing<'_>),
+        (range, out): (std::ops::Range<u64>, &mut Outgoing<'_, '_>),
     ) -> Result<(), Fault> {
         let mut at = range.start;
         while at < range.end {
@@ -345,10 +299,10 @@ impl Sender<'_> {
             let len = usize::try_from(want).expect("a piece is bounded");
             let before = out.items().0.len();
             out.items().piece(index, at, len);
-            let start = out.body.len();
-            out.body.resize(start + len, 0);
-            if let Err(fault) = self.fill(file, entry, (at, &mut out.body[start..])) {
-                out.body.truncate(before);
+            let start = out.lane.body.len();
+            out.lane.body.resize(start + len, 0);
+            if let Err(fault) = self.fill(file, entry, (at, &mut out.lane.body[start..])) {
+                out.lane.body.truncate(before);
                 return Err(fault);
             }
             out.settle(want);
@@ -367,7 +321,7 @@ impl Sender<'_> {
         &self,
         file: &File,
         (index, entry): (u32, &Entry),
-        (range, known, out): (std::ops::Range<u64>, &[u128], &mut Outgoing<'_>),
+        (range, known, out): (std::ops::Range<u64>, &[u128], &mut Outgoing<'_, '_>),
     ) -> Result<(), Fault> {
         let mut block = vec![0; usize::try_from(BLOCK_BYTES).expect("a block is small")];
         let mut same = range.start..range.start;
@@ -388,7 +342,7 @@ impl Sender<'_> {
             }
             same = offset + len..offset + len;
             out.items().piece(index, offset, space.len());
-            out.body.extend_from_slice(space);
+            out.lane.body.extend_from_slice(space);
             out.settle(len);
             out.flush(false)?;
             if self.interrupted(out) {
@@ -473,12 +427,6 @@ fn number(index: usize) -> u32 {
     u32::try_from(index).expect("a task has at most as many files as a page")
 }
 
-thread_local! {
-    static BODY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Bytes from which a frame is sent: large enough that the cost of sending is spread, small enough that the receiver begins early.
-const FRAME_BYTES: usize = 256 << 10;
 /// Bytes of a piece of a large file.
 const PIECE_BYTES: usize = 512 << 10;
 /// Bytes of metadata of one file: more than most file systems hold, so little that a frame takes those of all attempts.

@@ -1,21 +1,22 @@
 //! The data streams of a session at this end: who may send on them, and what waits for what they bring.
 //! It must not know what travels on them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use blit_core::event::{Control, Event, Port};
-use blit_core::stream::{Attachment, Closer, End, Plane, Slot, Stream, Ticket};
+use blit_core::session::schedule::STREAM_IDLE;
+use blit_core::stream::{Attachment, Closer, End, Plane, Slot, Ticket};
 use blit_core::task::{Output, Receive, Task, TaskId};
 use blit_core::{Error, ErrorKind};
 
-use crate::pack::Packer;
-use crate::{Confinement, receive};
+use crate::{Confinement, receive, send};
 
-/// Takes over a stream: to send on, or to receive what tasks wait for, in a thread that enters `confinement` first.
+/// Takes over a stream, in a thread that enters `confinement` first: to send on it, or to receive what tasks wait for.
 pub fn attach(attachment: Attachment, confinement: Option<Confinement>) {
     let Attachment { plane, slot, stream, end, port } = attachment;
     let lanes = of(&plane);
@@ -28,63 +29,78 @@ pub fn attach(attachment: Attachment, confinement: Option<Confinement>) {
     }
     state.closers.push((slot, Arc::clone(&closer)));
     lanes.keep(&mut state, port.control());
-    match end {
-        End::Source => {
-            let packer = Packer::default();
-            state.idle.push(Lane { slot, stream, packer, port });
-            drop(state);
-            lanes.changed.notify_one();
+    drop(state);
+    let (told, name) = (port.clone(), format!("blit-stream-{}", slot.0));
+    let work = move || {
+        let (mut stream, failed) = (stream, port.clone());
+        let entered = confinement.as_ref().is_none_or(|confinement| confinement.enter().is_ok());
+        let worked = AssertUnwindSafe(|| match end {
+            End::Source => send::send_all(&lanes, (slot, &mut *stream)),
+            End::Destination => receive::receive_all(&lanes, &mut *stream),
+        });
+        if entered && catch_unwind(worked).is_err() {
+            failed.control().cancel();
         }
-        End::Destination => {
-            drop(state);
-            let lanes = Arc::clone(&lanes);
-            let name = format!("blit-stream-{}", slot.0);
-            let told = port.clone();
-            let receive = move || {
-                let (mut stream, failed) = (stream, port.clone());
-                let entered =
-                    confinement.as_ref().is_none_or(|confinement| confinement.enter().is_ok());
-                let received = AssertUnwindSafe(|| receive::receive_all(&lanes, &mut *stream));
-                if entered && catch_unwind(received).is_err() {
-                    failed.control().cancel();
-                }
-                lanes.forget(slot);
-                port.post(Event::Lost(slot));
-            };
-            if Builder::new().name(name).spawn(receive).is_err() {
-                closer();
-                told.post(Event::Lost(slot));
-            }
-        }
+        lanes.forget(slot);
+        port.post(Event::Lost(slot));
+    };
+    if Builder::new().name(name).spawn(work).is_err() {
+        closer();
+        told.post(Event::Lost(slot));
     }
 }
 
 /// Takes a task that waits for a stream; any other is given back.
 pub fn divert(id: TaskId, task: Task, port: &Port) -> Option<(TaskId, Task)> {
-    let Task::Receive(receive) = task else { return Some((id, task)) };
-    let lanes = of(&receive.plane);
+    let lanes = match &task {
+        Task::Receive(receive) => of(&receive.plane),
+        Task::Send(send) => of(&send.plane),
+        _ => return Some((id, task)),
+    };
     let mut state = lanes.lock();
     if state.closed || port.control().is_cancelled() {
         drop(state);
-        port.done(id, Err(interrupted(&receive)));
+        let error = interrupted(&task);
+        drop(task);
+        port.done(id, Err(error));
         return None;
     }
-    let ticket = receive.ticket;
-    let (begun, port_of) = (Begun::default(), port.clone());
-    let awaited = Awaited { id, task: receive, is_begun: false, begun, port: port_of };
-    state.waiting.insert(ticket, awaited);
+    let port_of = port.clone();
+    match task {
+        Task::Receive(task) => {
+            let (ticket, begun) = (task.ticket, Begun::default());
+            let awaited = Awaited { id, task, is_begun: false, begun, port: port_of };
+            state.waiting.insert(ticket, awaited);
+        }
+        task => state.sends.push_back(Sending { id, task, port: port_of }),
+    }
+    lanes.tell_demand(&state);
     lanes.keep(&mut state, port.control());
     drop(state);
     lanes.changed.notify_all();
     None
 }
 
-/// A stream that can be sent on.
-pub(crate) struct Lane {
-    pub(crate) slot: Slot,
-    pub(crate) stream: Box<dyn Stream>,
-    pub(crate) packer: Packer,
+/// A task that waits for a stream to send on.
+pub(crate) struct Sending {
+    id: TaskId,
+    pub(crate) task: Task,
     port: Port,
+}
+
+impl Sending {
+    /// The counters of its run.
+    pub(crate) fn control(&self) -> &Arc<Control> {
+        self.port.control()
+    }
+
+    /// Tells what became of it.
+    pub(crate) fn done(self, result: Result<Output, Error>) {
+        let Self { id, task, port } = self;
+        // Whoever hears of the end may rely on it that nothing the task named is held any more.
+        drop(task);
+        port.done(id, result);
+    }
 }
 
 /// A task that waits for its ticket.
@@ -125,14 +141,15 @@ impl Awaited {
 /// All streams of a session.
 #[derive(Default)]
 pub(crate) struct Lanes {
+    demand: Arc<AtomicUsize>,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// Streams that nobody sends on.
-    idle: Vec<Lane>,
+    /// Tasks that wait for a stream to send on.
+    sends: VecDeque<Sending>,
     /// Streams that have not ended, and how to end them.
     closers: Vec<(Slot, Arc<Closer>)>,
     waiting: HashMap<Ticket, Awaited>,
@@ -155,41 +172,43 @@ impl Drop for Hold {
 
 /// The streams of a plane.
 pub(crate) fn of(plane: &Plane) -> Arc<Lanes> {
-    let held = plane.held.get_or_init(|| Box::new(Hold(Arc::default())));
+    let begin = || Lanes { demand: Arc::clone(&plane.waiting), ..Lanes::default() };
+    let held = plane.held.get_or_init(|| Box::new(Hold(Arc::new(begin()))));
     let hold = held.downcast_ref::<Hold>();
     Arc::clone(&hold.expect("one engine alone uses a plane").0)
 }
 
 impl Lanes {
-    /// Waits for a stream to send on. `None` when the run is cancelled or no stream can come any more.
-    pub(crate) fn take(&self, control: &Control) -> Option<Lane> {
+    /// Waits for a task that sends, on the stream of `slot`. `None` when no task can come any more, and when none has come for so
+    /// long that the stream is not needed: then it is forgotten, unless it is the last one.
+    pub(crate) fn next_to_send(&self, slot: Slot) -> Option<Sending> {
         let mut state = self.lock();
+        let begun = Instant::now();
         loop {
-            if state.closed || control.is_cancelled() {
+            if state.closed {
                 return None;
             }
-            if let Some(lane) = state.idle.pop() {
-                return Some(lane);
+            if let Some(sending) = state.sends.pop_front() {
+                self.tell_demand(&state);
+                return Some(sending);
             }
-            let waited = self.changed.wait_timeout(state, BEAT);
+            if begun.elapsed() >= STREAM_IDLE && state.closers.len() > 1 {
+                state.closers.retain(|(known, _)| *known != slot);
+                return None;
+            }
+            let waited = self.changed.wait_timeout(state, STREAM_IDLE);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Gives a stream back for the next who sends.
-    pub(crate) fn give_back(&self, lane: Lane) {
-        let mut state = self.lock();
-        if !state.closed {
-            state.idle.push(lane);
-            drop(state);
-            self.changed.notify_one();
-        }
+    /// How many streams there are.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().closers.len()
     }
 
-    /// A stream broke while something was sent on it.
-    pub(crate) fn lose(&self, lane: Lane) {
-        self.forget(lane.slot);
-        lane.port.post(Event::Lost(lane.slot));
+    /// Tells whoever dials how many tasks wait for a stream.
+    fn tell_demand(&self, state: &State) {
+        self.demand.store(state.sends.len() + state.waiting.len(), Ordering::Relaxed);
     }
 
     /// The task that waits for a ticket. One that another stream has begun to bring is waited for: that stream has broken and
@@ -199,6 +218,7 @@ impl Lanes {
         loop {
             if let Some(awaited) = state.waiting.remove(&ticket) {
                 state.receiving.insert(ticket);
+                self.tell_demand(&state);
                 return Some(awaited);
             }
             if state.closed || !state.receiving.contains(&ticket) {
@@ -222,10 +242,11 @@ impl Lanes {
         state.receiving.remove(&awaited.task.ticket);
         if state.closed || awaited.control().is_cancelled() {
             drop(state);
-            let error = interrupted(&awaited.task);
+            let error = interrupted_receive(&awaited.task);
             return awaited.done(Err(error));
         }
         state.waiting.insert(awaited.task.ticket, awaited);
+        self.tell_demand(&state);
         drop(state);
         self.changed.notify_all();
     }
@@ -264,14 +285,17 @@ impl Lanes {
         state.closed = true;
         let closers = std::mem::take(&mut state.closers);
         let waiting = std::mem::take(&mut state.waiting);
-        let idle = std::mem::take(&mut state.idle);
+        let sends = std::mem::take(&mut state.sends);
         drop(state);
         self.changed.notify_all();
         closers.iter().for_each(|(_, closer)| closer());
-        drop(idle);
         for awaited in waiting.into_values() {
-            let error = interrupted(&awaited.task);
+            let error = interrupted_receive(&awaited.task);
             awaited.done(Err(error));
+        }
+        for sending in sends {
+            let error = interrupted(&sending.task);
+            sending.done(Err(error));
         }
     }
 
@@ -280,7 +304,11 @@ impl Lanes {
     }
 }
 
-fn interrupted(task: &Receive) -> Error {
+fn interrupted(task: &Task) -> Error {
+    Error::new(ErrorKind::Interrupted, task.op(), &task.dir().shown(None))
+}
+
+fn interrupted_receive(task: &Receive) -> Error {
     Error::new(ErrorKind::Interrupted, "receive", &task.to.shown(None))
 }
 

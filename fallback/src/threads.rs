@@ -17,7 +17,7 @@ use blit_core::task::{Output, Subject, Task, TaskId};
 use blit_core::{Error, ErrorKind};
 
 use crate::backlog::{Backlog, looks_ahead};
-use crate::{Confinement, copy, draft, hash, list, place, remove, send, space, stream};
+use crate::{Confinement, copy, draft, hash, list, place, remove, space, stream};
 
 /// Executes one task in the calling thread.
 ///
@@ -32,12 +32,10 @@ pub fn run(task: &Task, control: &Control) -> Result<Output, Error> {
         Task::Copy(task) => copy::copy(task, control).map(Output::Copied),
         Task::Place(task) => place::place(task, control).map(Output::Placed),
         Task::Remove(task) => remove::remove(task, control).map(Output::Removed),
-        Task::Send(task) => send::send(task, control).map(Output::Sent),
-        // Those that receive are with the stream that brings them and never come here.
-        Task::Receive(task) => {
-            let why = "nothing was attached that could bring it";
-            let path = task.to.shown(None);
-            Err(Error::because(ErrorKind::Internal, "receive", &path, why))
+        // They are with the streams that carry them and never come here.
+        Task::Send(_) | Task::Receive(_) => {
+            let why = "nothing was attached that could carry it";
+            Err(Error::because(ErrorKind::Internal, task.op(), &task.dir().shown(None), why))
         }
         Task::Blocks(task) => draft::blocks(task, control).map(Output::Blocks),
         Task::Hash(task) => hash::hash(task, control).map(Output::Hashed),

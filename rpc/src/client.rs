@@ -24,7 +24,8 @@ use blit_schema::control_capnp::{daemon, hello, module};
 use blit_schema::session_capnp::session::Client as SessionClient;
 use capnp_rpc::RpcSystem;
 use capnp_rpc::rpc_twoparty_capnp::Side;
-use futures::future::{Either, select};
+use futures::FutureExt;
+use futures::future::{Either, LocalBoxFuture, Shared, select, try_join};
 use rustls::AlertDescription;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{LocalSet, spawn_local};
@@ -42,7 +43,6 @@ pub(crate) struct Client {
     jobs: Option<UnboundedSender<Job>>,
     thread: Option<JoinHandle<()>>,
     pub(crate) place: Place,
-    pub(crate) welcome: Welcome,
 }
 
 /// What a daemon says of itself.
@@ -54,6 +54,13 @@ pub struct Welcome {
     pub motd: String,
     /// What it can do.
     capabilities: u64,
+}
+
+impl Welcome {
+    /// What of `wanted` both can do.
+    fn packing(&self, wanted: Packing) -> Packing {
+        if self.capabilities & COMPRESSION != 0 { wanted } else { Packing::Never }
+    }
 }
 
 /// A module as a daemon lists it.
@@ -70,6 +77,8 @@ pub struct ModuleInfo {
 /// What the executor's thread has of the connection.
 pub(super) struct Conn {
     daemon: daemon::Client,
+    /// What it says of itself, once it has answered.
+    greeting: Greeting,
     /// How the daemon is called in words.
     who: String,
     /// The session, once there is one.
@@ -78,11 +87,14 @@ pub(super) struct Conn {
 
 type Job = Box<dyn FnOnce(Rc<Conn>) + Send>;
 
+type Greeting = Shared<LocalBoxFuture<'static, Result<Welcome, Error>>>;
+
 impl Client {
-    /// Reaches a daemon and greets it.
+    /// Reaches a daemon and greets it, without waiting for its answer: what is asked next goes out with the greeting.
     ///
     /// # Errors
-    /// `Unreachable`; `Refused` where the daemon is not the one that is known or does not speak this protocol.
+    /// `Unreachable`; `Refused` where the daemon is not the one that is known. That it does not speak this protocol is an error of
+    /// what is asked first.
     pub(crate) fn connect(
         host: &str,
         port: u16,
@@ -91,39 +103,37 @@ impl Client {
         let Reached { socket, seal, place, notes } = reach(host, port, access)?;
         let who = format!("the daemon {}", place.shown());
         let (jobs, inbox) = unbounded_channel();
-        let (greeted, welcome) = sync_channel(1);
+        let (tell, told) = sync_channel(1);
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let Ok(runtime) = runtime else { return };
             LocalSet::new().block_on(&runtime, async move {
-                let socket = match Socket::new(socket, seal) {
-                    Ok(socket) => socket,
-                    Err(error) => {
-                        return drop(greeted.send(Err(Error::io(
-                            "connect to",
-                            who.as_bytes(),
-                            error,
-                        ))));
-                    }
-                };
-                match greet(socket, &who).await {
-                    Ok((conn, system, welcome)) => {
-                        drop(greeted.send(Ok(welcome)));
+                match Socket::new(socket, seal) {
+                    Ok(socket) => {
+                        drop(tell.send(Ok(())));
+                        let (conn, system) = greet(socket, who);
                         serve(Rc::new(conn), system, inbox).await;
                     }
-                    Err(error) => drop(greeted.send(Err(error))),
+                    Err(error) => {
+                        drop(tell.send(Err(Error::io("connect to", who.as_bytes(), error))));
+                    }
                 }
             });
         };
         let thread = Builder::new().name("blit-rpc".to_owned()).spawn(run);
         let thread = thread.map_err(|error| Error::io("start", b"thread", error))?;
-        let unanswered = || {
-            let why = "it did not answer in time";
-            Error::because(ErrorKind::Unreachable, "connect to", place.shown().as_bytes(), why)
-        };
-        let welcome = welcome.recv_timeout(CONNECT_TIMEOUT).map_err(|_| unanswered())??;
-        let client = Self { jobs: Some(jobs), thread: Some(thread), place, welcome };
+        let client = Self { jobs: Some(jobs), thread: Some(thread), place };
+        told.recv().map_err(|_| client.is_gone("connect to"))??;
         Ok((client, notes))
+    }
+
+    /// What the daemon says of itself.
+    ///
+    /// # Errors
+    /// `Unreachable`, `Refused` where it does not speak this protocol.
+    pub(crate) fn welcome(&self, control: &Control) -> Result<Welcome, Error> {
+        let ask = |conn: Rc<Conn>| async move { conn.greeted().await };
+        self.ask(("connect to", CALL_TIMEOUT), control, ask)
     }
 
     /// Calls the daemon and waits, at most for `patience` and not after the run was cancelled.
@@ -178,20 +188,19 @@ impl Client {
         }
     }
 
-    /// Whether contents are compressed on their way to this daemon or from it.
+    /// Whether contents are to be compressed on their way to this daemon or from it, if it can do that too.
     pub(crate) fn packing(&self, access: &Access) -> Packing {
-        let can = self.welcome.capabilities & COMPRESSION != 0;
         match access.packing {
             // No network is between two ends on one machine.
             Packing::WherePays if self.place.is_here => Packing::Never,
-            packing if can => packing,
-            _ => Packing::Never,
+            packing => packing,
         }
     }
 
     /// What the daemon exports to this user.
     pub(crate) fn modules(&self, control: &Control) -> Result<Vec<ModuleInfo>, Error> {
         self.ask(("list modules of", CALL_TIMEOUT), control, |conn| async move {
+            conn.greeted().await?;
             let answer = conn.daemon.modules_request().send().promise.await;
             let answer = answer.map_err(|error| conn.failed(&error))?;
             let answer = answer.get().map_err(unreadable)?;
@@ -211,6 +220,7 @@ impl Client {
     /// What the daemon says of itself.
     pub(crate) fn diagnose(&self, control: &Control) -> Result<Vec<String>, Error> {
         self.ask(("ask", CALL_TIMEOUT), control, |conn| async move {
+            conn.greeted().await?;
             let answer = conn.daemon.diagnose_request().send().promise.await;
             let answer = answer.map_err(|error| conn.failed(&error))?;
             let answer = answer.get().map_err(unreadable)?;
@@ -226,9 +236,11 @@ impl Client {
         let path = at.path.to_bytes();
         let shown = shown::place(at, &path).into_bytes();
         self.ask(("examine", CALL_TIMEOUT), control, |conn| async move {
-            let mut request = conn.module(&module).await?.space_request();
+            let (module, found) = conn.module(&module);
+            let mut request = module.space_request();
             request.get().set_path(&path);
-            let answer = request.send().promise.await.map_err(|error| conn.failed(&error))?;
+            let space = async { request.send().promise.await.map_err(|error| conn.failed(&error)) };
+            let ((), answer) = try_join(found, space).await?;
             let answer = answer.get().map_err(unreadable)?;
             let told = convert::read_error(answer.get_error().map_err(unreadable)?);
             told.map_err(|error| error.with_path(&shown))?;
@@ -244,7 +256,8 @@ impl Client {
     ) -> Result<Vec<Result<Meta, Error>>, Error> {
         let module = module.to_owned();
         self.ask(("examine", CALL_TIMEOUT), control, |conn| async move {
-            let module = conn.module(&module).await?;
+            let (module, known) = conn.module(&module);
+            known.await?;
             let mut found = Vec::new();
             for paths in paths.chunks(STAT_PATHS_MAX) {
                 let mut request = module.stat_request();
@@ -275,14 +288,32 @@ impl Drop for Client {
 }
 
 impl Conn {
-    /// A module by its name.
-    async fn module(&self, name: &str) -> Result<module::Client, Error> {
+    /// What the daemon says of itself.
+    async fn greeted(&self) -> Result<Welcome, Error> {
+        let unanswered = |_| {
+            let why = "it did not answer in time";
+            Error::because(ErrorKind::Unreachable, "connect to", self.who.as_bytes(), why)
+        };
+        tokio::time::timeout(CONNECT_TIMEOUT, self.greeting.clone()).await.map_err(unanswered)?
+    }
+
+    /// A module by its name, to be called at once, and what becomes known of it and of the daemon. That goes before the answers to
+    /// such calls, which fail without saying why where there is no module.
+    fn module(
+        self: &Rc<Self>,
+        name: &str,
+    ) -> (module::Client, impl Future<Output = Result<(), Error>> + use<>) {
         let mut request = self.daemon.module_request();
         request.get().set_name(name);
-        let answer = request.send().promise.await.map_err(|error| self.failed(&error))?;
-        let answer = answer.get().map_err(unreadable)?;
-        convert::read_error(answer.get_error().map_err(unreadable)?)?;
-        answer.get_module().map_err(unreadable)
+        let called = request.send();
+        let (module, conn) = (called.pipeline.get_module(), Rc::clone(self));
+        let found = async move {
+            conn.greeted().await?;
+            let answer = called.promise.await.map_err(|error| conn.failed(&error))?;
+            let answer = answer.get().map_err(unreadable)?;
+            convert::read_error(answer.get_error().map_err(unreadable)?)
+        };
+        (module, found)
     }
 
     /// Waits for `answer`, which may take the daemon's disks long, but not while the daemon says nothing at all.
@@ -292,6 +323,10 @@ impl Conn {
         silence: Duration,
     ) -> Result<T, Error> {
         let silent = async {
+            // Until then it has as long as a connection has.
+            if self.greeted().await.is_err() {
+                pending::<()>().await;
+            }
             loop {
                 let ping = self.daemon.ping_request().send().promise;
                 match tokio::time::timeout(silence, ping).await {
@@ -327,7 +362,7 @@ impl Conn {
 }
 
 /// Begins to speak the protocol.
-async fn greet(socket: Socket, who: &str) -> Result<(Conn, RpcSystem<Side>, Welcome), Error> {
+fn greet(socket: Socket, who: String) -> (Conn, RpcSystem<Side>) {
     let (verdict, is_sealed) = (socket.verdict(), socket.is_sealed());
     let allowance = Rc::new(Cell::new(MESSAGE_WORDS_MAX));
     let mut system = RpcSystem::new(Box::new(network(socket, Side::Client, allowance)), None);
@@ -338,44 +373,52 @@ async fn greet(socket: Socket, who: &str) -> Result<(Conn, RpcSystem<Side>, Welc
     greeting.set_version_max(VERSION_MAX);
     greeting.set_capabilities(CAPABILITIES);
     greeting.set_name(concat!("blit ", env!("CARGO_PKG_VERSION")));
-    let foreign = |_: capnp::Error| {
-        if let Some(alert) = verdict.get() {
-            // A daemon that asks for certificates judges them when the handshake is over at this end.
-            let why = rejection(alert);
-            return Error::because(ErrorKind::Refused, "show certificate to", who.as_bytes(), why);
-        }
-        let why = match is_sealed {
-            // The handshake was one for this protocol.
-            true => "it closed the connection before it answered",
-            false => "what answers there is not a blit daemon",
-        };
-        Error::because(ErrorKind::Unreachable, "connect to", who.as_bytes(), why)
+    let called = request.send();
+    let daemon = called.pipeline.get_welcome().get_daemon();
+    let named = who.clone();
+    let answer = async move {
+        let answer = called.promise.await;
+        welcome(answer, &named, |_| foreign(verdict.get(), is_sealed, &named))
     };
-    let answer = request.send().promise;
-    // The system works only while it is polled.
-    let answer = match select(answer, &mut system).await {
-        Either::Left((answer, _)) => answer.map_err(foreign)?,
-        Either::Right((ended, _)) => {
-            let why = capnp::Error::disconnected(String::new());
-            return Err(foreign(ended.err().unwrap_or(why)));
-        }
+    let greeting = answer.boxed_local().shared();
+    (Conn { daemon, greeting, who, session: RefCell::default() }, system)
+}
+
+/// Why whatever is there does not answer as a daemon does.
+fn foreign(alert: Option<AlertDescription>, is_sealed: bool, who: &str) -> Error {
+    if let Some(alert) = alert {
+        // A daemon that asks for certificates judges them when the handshake is over at this end.
+        let why = rejection(alert);
+        return Error::because(ErrorKind::Refused, "show certificate to", who.as_bytes(), why);
+    }
+    let why = match is_sealed {
+        // The handshake was one for this protocol.
+        true => "it closed the connection before it answered",
+        false => "what answers there is not a blit daemon",
     };
-    let answer = answer.get().map_err(foreign)?;
-    convert::read_error(answer.get_error().map_err(foreign)?)?;
-    let answer = answer.get_welcome().map_err(foreign)?;
+    Error::because(ErrorKind::Unreachable, "connect to", who.as_bytes(), why)
+}
+
+/// What the daemon has answered to the greeting.
+fn welcome(
+    answer: capnp::Result<capnp::capability::Response<hello::hello_results::Owned>>,
+    who: &str,
+    foreign: impl Fn(capnp::Error) -> Error,
+) -> Result<Welcome, Error> {
+    let answer = answer.map_err(&foreign)?;
+    let answer = answer.get().map_err(&foreign)?;
+    convert::read_error(answer.get_error().map_err(&foreign)?)?;
+    let answer = answer.get_welcome().map_err(&foreign)?;
     let version = answer.get_version();
     if !(VERSION_MIN..=VERSION_MAX).contains(&version) {
         let why = format!("it speaks version {version} of the protocol, this is {VERSION_MAX}");
         return Err(Error::because(ErrorKind::Refused, "talk to", who.as_bytes(), why));
     }
-    let welcome = Welcome {
+    Ok(Welcome {
         name: convert::text(answer.get_name())?,
         motd: convert::text(answer.get_motd())?,
         capabilities: answer.get_capabilities(),
-    };
-    let daemon = answer.get_daemon().map_err(foreign)?;
-    let conn = Conn { daemon, who: who.to_owned(), session: RefCell::default() };
-    Ok((conn, system, welcome))
+    })
 }
 
 /// Why a daemon does not take the certificate of this client, by the alert that it sent.

@@ -151,33 +151,56 @@ pub(crate) fn reach(host: &str, port: u16, access: &Access) -> Result<Reached, E
     Ok(Reached { socket, seal: Some(Box::new(connection)), place, notes })
 }
 
-/// Dials a data connection and shows its token.
-///
-/// # Errors
-/// Those of the socket; `TimedOut`; `PermissionDenied` when the daemon does not take it.
-pub(crate) fn reach_data(
-    place: &Place,
-    token: Token,
-    access: &Access,
-    patience: Option<Duration>,
-) -> io::Result<Box<dyn Stream>> {
-    let deadline = Instant::now() + DATA_TIMEOUT;
-    let socket = TcpStream::connect_timeout(&place.address, DATA_TIMEOUT)?;
-    socket.set_nodelay(true)?;
-    let preamble = Preamble::Data { token, binding: place.binding };
-    if !place.is_sealed() || access.plaintext_data {
-        preamble::send(&socket, &preamble, deadline)?;
-        preamble::receive_welcome(&mut preamble::Timed { socket: &socket, deadline })?;
-        return Ok(Box::new(Plain::new(socket, patience)?));
+/// A data connection that has not shown its token.
+pub(crate) enum Dialled {
+    Plain(TcpStream),
+    Sealed(Box<Secure>),
+}
+
+impl Dialled {
+    /// Dials and agrees on encryption. No token is needed for that, so that it can be on its way meanwhile.
+    ///
+    /// # Errors
+    /// Those of the socket; `TimedOut`.
+    pub(crate) fn reach(place: &Place, access: &Access, deadline: Instant) -> io::Result<Self> {
+        let socket = TcpStream::connect_timeout(&place.address, left(deadline)?)?;
+        socket.set_nodelay(true)?;
+        if !place.is_sealed() || access.plaintext_data {
+            return Ok(Self::Plain(socket));
+        }
+        let config = config(Channel::Data, &access.trust, place.key).map_err(io::Error::other)?;
+        let stream = Secure::connect(socket, &config, tls::server_name(&place.host), deadline)?;
+        Ok(Self::Sealed(Box::new(stream)))
     }
-    let config = config(Channel::Data, &access.trust, place.key).map_err(io::Error::other)?;
-    let mut stream = Secure::connect(socket, &config, tls::server_name(&place.host), deadline)?;
-    stream.set_timeout(Some(left(deadline)?))?;
-    stream.write_all(&preamble.body())?;
-    stream.set_deadline(Some(deadline))?;
-    preamble::receive_welcome(&mut stream)?;
-    stream.set_deadline(None)?;
-    Ok(Box::new(Sealed::new(stream, patience)?))
+
+    /// Shows the token, after which the daemon takes the connection.
+    ///
+    /// # Errors
+    /// Those of the socket; `TimedOut`; `UnexpectedEof` when the daemon does not take it.
+    pub(crate) fn present(
+        self,
+        place: &Place,
+        token: Token,
+        deadline: Instant,
+        patience: Option<Duration>,
+    ) -> io::Result<Box<dyn Stream>> {
+        let preamble = Preamble::Data { token, binding: place.binding };
+        match self {
+            Self::Plain(socket) => {
+                preamble::send(&socket, &preamble, deadline)?;
+                preamble::receive_welcome(&mut preamble::Timed { socket: &socket, deadline })?;
+                Ok(Box::new(Plain::new(socket, patience)?))
+            }
+            Self::Sealed(mut stream) => {
+                stream.set_timeout(Some(left(deadline)?))?;
+                stream.write_all(&preamble.body())?;
+                stream.set_deadline(Some(deadline))?;
+                preamble::receive_welcome(&mut *stream)?;
+                stream.set_deadline(None)?;
+                Ok(Box::new(Sealed::new(*stream, patience)?))
+            }
+        }
+    }
 }
 
 fn config(

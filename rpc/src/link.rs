@@ -14,7 +14,7 @@ use blit_core::summary::{Notice, Summary};
 use blit_core::{Error, ErrorKind};
 use blit_schema::session_capnp::{change, frame, peer, session};
 use capnp::struct_list;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
@@ -22,9 +22,45 @@ use crate::convert::{self, narrow, protocol, unreadable};
 use crate::owners::{Mapped, Names, Told};
 use crate::shown::Shown;
 
+/// What a session has to say: where that goes in, and where it comes out. A peer that takes none of it is not listened to either,
+/// so that it cannot make this grow.
+pub(crate) fn outbox<E>() -> (Outbox<E>, Unsaid<E>) {
+    let (sender, receiver) = unbounded_channel();
+    let bytes = Arc::<AtomicUsize>::default();
+    (Outbox { sender, bytes: Arc::clone(&bytes) }, Unsaid { receiver, bytes })
+}
+
+/// Where a session says something. After the connection has ended nobody listens, which the session is told by itself.
+pub(crate) struct Outbox<E> {
+    sender: UnboundedSender<Said<E>>,
+    bytes: Arc<AtomicUsize>,
+}
+
+impl<E> Outbox<E> {
+    /// Says something; whether somebody may hear it.
+    pub(crate) fn say(&self, said: Said<E>) -> bool {
+        if let Said::Frame(frame) = &said {
+            self.bytes.fetch_add(convert::frame::weight(frame), Ordering::Relaxed);
+        }
+        self.sender.send(said).is_ok()
+    }
+}
+
+impl<E> Clone for Outbox<E> {
+    fn clone(&self) -> Self {
+        Self { sender: self.sender.clone(), bytes: Arc::clone(&self.bytes) }
+    }
+}
+
+/// What was said and not sent.
+pub(crate) struct Unsaid<E> {
+    receiver: UnboundedReceiver<Said<E>>,
+    bytes: Arc<AtomicUsize>,
+}
+
 /// The link as the session's loop sees it.
 pub(crate) struct RemoteLink<E> {
-    pub(crate) outbox: UnboundedSender<Said<E>>,
+    pub(crate) outbox: Outbox<E>,
     /// Raised when the last frame was sent: what ends from now on ends as it should.
     pub(crate) closing: Arc<AtomicBool>,
 }
@@ -40,8 +76,7 @@ impl<E: Send> Link for RemoteLink<E> {
         if matches!(frame, Frame::Finished(_) | Frame::Failed(_)) {
             self.closing.store(true, Ordering::Relaxed);
         }
-        // After the connection has ended nobody listens, which the session is told by itself.
-        drop(self.outbox.send(Said::Frame(frame)));
+        self.outbox.say(Said::Frame(frame));
     }
 }
 
@@ -110,12 +145,12 @@ impl Far {
 
 /// Sends what the session has to say, as much as there is in one message. Gives what it says at last.
 pub(crate) async fn pump<E>(
-    mut outbox: UnboundedReceiver<Said<E>>,
+    mut outbox: Unsaid<E>,
     far: Far,
     names: Names,
 ) -> Result<Option<E>, capnp::Error> {
     let mut told = Told::new(names);
-    let mut next = outbox.recv().await;
+    let mut next = outbox.receiver.recv().await;
     while let Some(said) = next.take() {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         match said {
@@ -126,7 +161,7 @@ pub(crate) async fn pump<E>(
             }
         }
         while bytes < BATCH_BYTES && batch.len() < BATCH_FRAMES_MAX {
-            match outbox.try_recv() {
+            match outbox.receiver.try_recv() {
                 Ok(Said::Frame(frame)) => {
                     bytes += convert::frame::weight(&frame);
                     batch.push(frame);
@@ -139,8 +174,9 @@ pub(crate) async fn pump<E>(
             }
         }
         far.frames(&batch, &mut told).await?;
+        outbox.bytes.fetch_sub(bytes, Ordering::Relaxed);
         if next.is_none() {
-            next = outbox.recv().await;
+            next = outbox.receiver.recv().await;
         }
     }
     Ok(None)
@@ -188,6 +224,12 @@ pub(crate) struct Mailbox {
     finished: RefCell<Option<Summary>>,
     /// What arrived and was not handled yet.
     waiting: Arc<AtomicUsize>,
+    /// What the session here has said and the peer has not taken.
+    unsaid: Arc<AtomicUsize>,
+    /// That it moves is believed of a peer for so long without anything that shows it here; without an end where none is set.
+    doubts_after: Option<Duration>,
+    /// When something has shown it last, and how far this end was then.
+    proven: Cell<(Instant, u64)>,
 }
 
 impl Mailbox {
@@ -212,7 +254,22 @@ impl Mailbox {
             over: Cell::new(false),
             finished: RefCell::default(),
             waiting: Arc::default(),
+            unsaid: Arc::default(),
+            doubts_after: None,
+            proven: Cell::new((Instant::now(), 0)),
         }
+    }
+
+    /// What the session at this end says goes out there.
+    pub(crate) fn beside<E>(mut self, unsaid: &Unsaid<E>) -> Self {
+        self.unsaid = Arc::clone(&unsaid.bytes);
+        self
+    }
+
+    /// The peer may say for so long that it moves, and nothing else.
+    pub(crate) fn doubting(mut self, after: Duration) -> Self {
+        self.doubts_after = Some(after);
+        self
     }
 
     /// Entries are shown as being below there.
@@ -244,6 +301,7 @@ impl Mailbox {
 
     fn take_frames(&self, batch: struct_list::Reader<'_, frame::Owned>) -> Result<(), Error> {
         self.check_batch(batch.len())?;
+        self.proven.set((Instant::now(), self.moved()));
         let mut mapped = self.mapped.borrow_mut();
         let mut bytes = 0;
         for frame in batch {
@@ -261,6 +319,9 @@ impl Mailbox {
         }
         if self.waiting.load(Ordering::Relaxed) > WAITING_BYTES_MAX {
             return Err(protocol("the peer sent more than there is room for"));
+        }
+        if self.unsaid.load(Ordering::Relaxed) > WAITING_BYTES_MAX {
+            return Err(protocol("the peer takes nothing of what it is told"));
         }
         Ok(())
     }
@@ -312,9 +373,20 @@ impl Mailbox {
     /// The peer said how far it is.
     pub(crate) fn alive(&self, moved: u64) {
         self.heard.set(Instant::now());
-        if self.far_moved.replace(moved) != moved {
+        if self.far_moved.replace(moved) != moved && self.is_believed() {
             self.port.post(Event::Alive);
         }
+    }
+
+    /// Whether the peer's word that it moves counts: bytes or frames of it must have come or gone lately.
+    fn is_believed(&self) -> bool {
+        let Some(after) = self.doubts_after else { return true };
+        let (at, moved) = self.proven.get();
+        if moved != self.moved() {
+            self.proven.set((Instant::now(), self.moved()));
+            return true;
+        }
+        at.elapsed() < after
     }
 
     /// How far this end is, as one number that changes when anything does.
@@ -392,5 +464,5 @@ const PING_INTERVAL: Duration = Duration::from_secs(1);
 const BATCH_BYTES: usize = 64 << 10;
 /// Frames of one message.
 const BATCH_FRAMES_MAX: usize = 1024;
-/// What may wait for the session: several times what an honest peer's window of entries comes to.
+/// What may wait for the session, or for the peer: several times what an honest window of entries comes to.
 const WAITING_BYTES_MAX: usize = 64 << 20;

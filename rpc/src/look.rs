@@ -122,7 +122,8 @@ pub fn modules(
 ) -> Result<(Welcome, Vec<ModuleInfo>), Error> {
     let (client, notes) = Client::connect(host, port, access)?;
     notes.into_iter().for_each(observe);
-    Ok((client.welcome.clone(), client.modules(control)?))
+    let modules = client.modules(control)?;
+    Ok((client.welcome(control)?, modules))
 }
 
 /// What the daemon at `host` and `port` says of itself and of this user.

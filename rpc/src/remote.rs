@@ -18,13 +18,12 @@ use blit_core::stream::{End, Plane};
 use blit_core::summary::{Notice, Summary};
 use blit_core::task::{Dir, SpaceFacts};
 use blit_core::{Error, ErrorKind};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::client::{Beside, Client, Found as FarFound, Joint, Opened, Order, Word};
 use crate::connect::Access;
 use crate::data::Data;
 use crate::keep;
-use crate::link::{RemoteLink, Said};
+use crate::link::{self, Outbox, RemoteLink};
 use crate::local::{self, Asker, Found};
 use crate::shown::Shown;
 use crate::transfer::{Carried, Outcome};
@@ -52,16 +51,18 @@ pub(crate) fn push(
     };
     let beside = Beside { backup: way(&reach.spec.backup), reference: way(&reach.spec.reference) };
     let order = Order::Push { path: to.path.clone(), contents: to.contents, one_file, beside };
-    let opened = joined.open(order, None)?;
+    let is_here = joined.client.place.is_here;
+    let opened = joined.open(order, None, !is_here)?;
     if let (Some(new_name), [Found { item: SourceItem::Entry { target_name, .. }, .. }]) =
         (&opened.new_name, &mut found[..])
     {
         *target_name = new_name.clone();
     }
-    if joined.client.place.is_here {
+    if is_here {
         for found in &found {
             check_push_overlap(found, &opened, reach.asker)?;
         }
+        joined.begin(None)?;
     }
     let is_dir = |found: &Found| {
         let meta = found.meta.as_ref();
@@ -70,7 +71,6 @@ pub(crate) fn push(
     };
     let into_new_dir = opened.absent && matches!(&found[..], [only] if is_dir(only));
     let items = found.into_iter().map(|found| found.item).collect();
-    joined.begin(None)?;
     let session = Session::source(items, reach.spec.clone(), reach.asker.engine.limits());
     Ok(Outcome { into_new_dir, ..joined.run(session, observe) })
 }
@@ -85,7 +85,7 @@ pub(crate) fn pull(
     let first = one_module(from)?;
     let mut joined = Joined::connect(first, reach, Some(End::Destination), observe)?;
     let paths = from.iter().map(|remote| (remote.path.clone(), is_contents(remote)));
-    let opened = joined.open(Order::Pull(paths.collect()), None)?;
+    let opened = joined.open(Order::Pull(paths.collect()), None, false)?;
     let one_file = matches!(&opened.found[..], [found] if found.exists && !found.is_dir)
         && !from.iter().any(|remote| is_contents(remote));
     let (target, facts, new_name) = local::find_target(to, reach.asker, one_file)?;
@@ -114,8 +114,7 @@ pub(crate) fn look(
 ) -> Result<Outcome, Error> {
     let mut joined = Joined::connect(at, reach, None, observe)?;
     let shown = Shown::new(at, at.path.clone());
-    joined.open(Order::Look(at.path.clone(), is_contents(at)), Some(shown))?;
-    joined.begin(None)?;
+    joined.open(Order::Look(at.path.clone(), is_contents(at)), Some(shown), true)?;
     Ok(joined.run(Session::viewer(), observe))
 }
 
@@ -128,8 +127,7 @@ pub(crate) fn remove(
 ) -> Result<Outcome, Error> {
     let first = one_module(at)?;
     let mut joined = Joined::connect(first, reach, None, observe)?;
-    joined.open(Order::Remove(paths), None)?;
-    joined.begin(None)?;
+    joined.open(Order::Remove(paths), None, true)?;
     // Nothing is listed for this viewer: it is told what was removed, and when all was.
     Ok(joined.run(Session::viewer(), observe))
 }
@@ -227,7 +225,7 @@ struct Joined<'a> {
     plane: Arc<Plane>,
     data: Data,
     words: Receiver<Word>,
-    outbox: UnboundedSender<Said<Infallible>>,
+    outbox: Outbox<Infallible>,
     closing: Arc<AtomicBool>,
     /// What is taken by the control connection when the session is opened.
     joint: Option<Joint>,
@@ -245,10 +243,13 @@ impl<'a> Joined<'a> {
         let (client, notes) = Client::connect(&remote.host, remote.port, reach.access)?;
         notes.into_iter().for_each(observe);
         let drive = Drive::new(reach.asker.engine, reach.asker.control);
-        let (outbox, said) = unbounded_channel();
+        let (outbox, said) = link::outbox();
         let (tell, words) = channel();
         let closing = Arc::new(AtomicBool::new(false));
-        let data = Data::new(Arc::clone(&closing), client.packing(reach.access));
+        let data = Data::new(Arc::clone(&closing));
+        if end.is_some() {
+            data.begin(&client.place, reach.access, reach.patience());
+        }
         let plane = Plane::new();
         let joint = Joint {
             port: drive.port(Seat(0)),
@@ -260,6 +261,8 @@ impl<'a> Joined<'a> {
             shown: None,
             lone: false,
             silence: reach.silence(),
+            grant: data.first(),
+            begins: false,
         };
         let (joint, lone) = (Some(joint), false);
         Ok(Self {
@@ -278,12 +281,13 @@ impl<'a> Joined<'a> {
         })
     }
 
-    fn open(&mut self, order: Order, shown: Option<Shown>) -> Result<Opened, Error> {
+    /// Opens the session. It begins at once where nothing has to be decided here before.
+    fn open(&mut self, order: Order, shown: Option<Shown>, begins: bool) -> Result<Opened, Error> {
         let Reach { access, spec, asker, .. } = self.reach;
         let joint = self.joint.take();
         let joint = joint.ok_or_else(|| Error::new(ErrorKind::Internal, "open session", b""))?;
         self.lone = matches!(order, Order::Remove(_));
-        let joint = Joint { shown, lone: self.lone, ..joint };
+        let joint = Joint { shown, lone: self.lone, begins, ..joint };
         self.client.open((self.remote, order), (spec, access), joint, asker.control)
     }
 
@@ -302,10 +306,10 @@ impl<'a> Joined<'a> {
         let stalled = thread::scope(|scope| {
             if let Some(end) = self.end {
                 let plane = Arc::clone(&self.plane);
-                let patience = self.reach.silence() * 2 / 3;
+                let (engine, patience) = (asker.engine, self.reach.patience());
                 let lines =
-                    crate::data::Lines { client, access, engine: asker.engine, plane, end, port };
-                scope.spawn(move || data.keep(&lines, patience));
+                    crate::data::Lines { client, access, engine, plane, end, port, patience };
+                scope.spawn(move || data.keep(&lines));
             }
             let stalled = drive.run(observe).err();
             if stalled.is_some() || drive.session(Seat(0)).error().is_some() {
@@ -403,6 +407,11 @@ impl Reach<'_> {
     fn silence(&self) -> Duration {
         let silence = self.asker.control.stall_timeout_s().unwrap_or(SILENCE_S);
         Duration::from_secs(u64::from(silence.max(1)))
+    }
+
+    /// How long a data connection may not take what is sent: less than a session may stand still.
+    fn patience(&self) -> Duration {
+        self.silence() * 2 / 3
     }
 }
 

@@ -177,6 +177,8 @@ pub(super) struct Joinable {
 enum Purpose {
     Control(Option<Box<Connection>>),
     Data(Box<dyn Stream>, Slot, Joinable),
+    /// None any more: its client dialled before it knew whether there would be a session.
+    Left,
 }
 
 impl Server {
@@ -228,9 +230,11 @@ impl Server {
                         engine.attach(Attachment { plane, slot, stream, end, port });
                     }
                     (None, _) => self.refuse(&caller, "its session has ended"),
-                    (_, None) => self.refuse(&caller, "its stream is there already"),
+                    // A token is no promise: many may have been given before the first was shown.
+                    (_, None) => self.refuse(&caller, "its session has that stream or no room"),
                 }
             }
+            Ok(Purpose::Left) => {}
             Err(why) => self.refuse(&caller, &why.to_string()),
         }
     }
@@ -301,20 +305,7 @@ impl Server {
             return Ok(Purpose::Data(Box::new(stream), slot, joinable));
         }
         let Some(config) = &self.shared.settings.tls else { return Err(foreign()) };
-        let mut received = first.to_vec();
-        let channel = loop {
-            match tls::look_at_hello(&received) {
-                Hello::For(channel) => break channel,
-                Hello::Foreign => return Err(foreign()),
-                Hello::Incomplete => {}
-            }
-            let mut more = [0; 1024];
-            let room = (HELLO_BYTES_MAX - received.len()).min(more.len());
-            match timed.read(&mut more[..room])? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                len => received.extend_from_slice(&more[..len]),
-            }
-        };
+        let (channel, received) = hello(&mut timed, &first)?;
         caller.is_sealed = true;
         match channel {
             Channel::Control => {
@@ -334,7 +325,12 @@ impl Server {
                 caller.key = stream.peer_key();
                 stream.set_timeout(Some(left(deadline)?))?;
                 stream.set_deadline(Some(deadline))?;
-                let (token, binding) = preamble::receive_token(&mut stream)?;
+                let (token, binding) = match preamble::receive_token(&mut stream) {
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                        return Ok(Purpose::Left);
+                    }
+                    shown => shown?,
+                };
                 stream.set_deadline(None)?;
                 let (slot, joinable) = self.redeem(&token, binding, caller)?;
                 if joinable.key != caller.key {
@@ -389,6 +385,27 @@ impl Shared {
 
     fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// Reads what a client of TLS says first, to its end, and what it is for.
+fn hello(
+    timed: &mut preamble::Timed<'_>,
+    first: &[u8; MAGIC_BYTES],
+) -> io::Result<(Channel, Vec<u8>)> {
+    let mut received = first.to_vec();
+    loop {
+        match tls::look_at_hello(&received) {
+            Hello::For(channel) => return Ok((channel, received)),
+            Hello::Foreign => return Err(foreign()),
+            Hello::Incomplete => {}
+        }
+        let mut more = [0; 1024];
+        let room = (HELLO_BYTES_MAX - received.len()).min(more.len());
+        match timed.read(&mut more[..room])? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            len => received.extend_from_slice(&more[..len]),
+        }
     }
 }
 

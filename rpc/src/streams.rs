@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
+use blit_core::session::schedule::STREAM_IDLE;
 use blit_core::stream::{Closer, Packing, Slot, Stream};
 
 use crate::stream::Secure;
@@ -102,11 +103,13 @@ fn shut(socket: &TcpStream) {
 
 /// All streams of a session at this end.
 pub(crate) struct Streams {
+    /// How many there may be at a time.
+    max: usize,
     closers: Mutex<HashMap<Slot, Arc<Closer>>>,
-    /// Told when a stream has ended here.
-    ended: Box<dyn Fn(Slot) + Send + Sync>,
-    /// What both ends have agreed on.
-    packing: Packing,
+    /// Told when a stream has ended here, and whether it was in use then.
+    ended: Box<dyn Fn(Slot, bool) + Send + Sync>,
+    /// What both ends have agreed on; nothing until they have.
+    packing: OnceLock<Packing>,
     data: AtomicU64,
     control: AtomicU64,
     /// Of both, what came here.
@@ -114,30 +117,43 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
-    pub(crate) fn new(packing: Packing, ended: impl Fn(Slot) + Send + Sync + 'static) -> Arc<Self> {
+    pub(crate) fn new(max: usize, ended: impl Fn(Slot, bool) + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
+            max,
             closers: Mutex::default(),
             ended: Box::new(ended),
-            packing,
+            packing: OnceLock::new(),
             data: AtomicU64::new(0),
             control: AtomicU64::new(0),
             received: AtomicU64::new(0),
         })
     }
 
-    /// Counts and remembers a stream. `None` if its slot is taken.
+    /// The ends have agreed on whether bodies are compressed. Only the first time counts.
+    pub(crate) fn agree(&self, packing: Packing) {
+        self.packing.get_or_init(|| packing);
+    }
+
+    /// Whether there are as many as there may be.
+    pub(crate) fn are_full(&self) -> bool {
+        self.lock().len() >= self.max
+    }
+
+    /// Counts and remembers a stream. `None` if its slot is taken, or there may be no more.
     pub(crate) fn add(
         self: &Arc<Self>,
         slot: Slot,
         stream: Box<dyn Stream>,
     ) -> Option<Box<dyn Stream>> {
         let mut closers = self.lock();
-        if closers.contains_key(&slot) {
+        let is_full = closers.len() >= self.max && slot != Slot::CONTROL;
+        if is_full || closers.contains_key(&slot) {
             return None;
         }
         closers.insert(slot, Arc::new(stream.closer()));
         drop(closers);
-        Some(Box::new(Counted { stream, slot, streams: Arc::clone(self) }))
+        let streams = Arc::clone(self);
+        Some(Box::new(Counted { stream, slot, streams, used: Instant::now() }))
     }
 
     /// Ends a stream, because the peer has lost it.
@@ -166,7 +182,7 @@ impl Streams {
         self.received.load(Ordering::Relaxed)
     }
 
-    fn count(&self, slot: Slot, bytes: usize) {
+    fn carry(&self, slot: Slot, bytes: usize) {
         let counter = if slot == Slot::CONTROL { &self.control } else { &self.data };
         counter.fetch_add(bytes as u64, Ordering::Relaxed);
     }
@@ -181,18 +197,24 @@ struct Counted {
     stream: Box<dyn Stream>,
     slot: Slot,
     streams: Arc<Streams>,
+    /// When something went over it last.
+    used: Instant,
 }
 
 impl Stream for Counted {
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.send(bytes)?;
-        self.streams.count(self.slot, bytes.len());
+        self.used = Instant::now();
+        self.streams.carry(self.slot, bytes.len());
         Ok(())
     }
 
     fn receive(&mut self, space: &mut [u8]) -> io::Result<usize> {
         let len = self.stream.receive(space)?;
-        self.streams.count(self.slot, len);
+        if len > 0 {
+            self.used = Instant::now();
+        }
+        self.streams.carry(self.slot, len);
         self.streams.received.fetch_add(len as u64, Ordering::Relaxed);
         Ok(len)
     }
@@ -206,7 +228,7 @@ impl Stream for Counted {
     }
 
     fn packing(&self) -> Packing {
-        self.streams.packing
+        self.streams.packing.get().copied().unwrap_or_default()
     }
 }
 
@@ -214,6 +236,6 @@ impl Drop for Counted {
     fn drop(&mut self) {
         self.stream.closer()();
         self.streams.lock().remove(&self.slot);
-        (self.streams.ended)(self.slot);
+        (self.streams.ended)(self.slot, self.used.elapsed() < STREAM_IDLE / 2);
     }
 }

@@ -30,6 +30,7 @@ use daemon::{
 use liar::{Lie, lie};
 use stranger::Ear;
 
+const STALLED: u8 = 20;
 const REFUSED: u8 = 23;
 const PROTOCOL: u8 = 25;
 const EXHAUSTED: u8 = 17;
@@ -361,7 +362,7 @@ fn a_token_is_good_once_unchanged_and_while_its_session_lives() {
         let room = stranger::room(world.daemon.address, "r").await;
         let ear = Ear::default();
         let session = stranger::pull(&room, b"", Asked::Copy, &ear).await.expect("it may be read");
-        assert_eq!(stranger::token(&session, 4).await, Err(REFUSED), "it grants four");
+        assert_eq!(stranger::token(&session, u16::MAX).await, Err(REFUSED), "it is no slot");
         let good = stranger::token(&session, 0).await.expect("a token");
         for at in 0..good.len() {
             let mut forged = good.clone();
@@ -376,7 +377,14 @@ fn a_token_is_good_once_unchanged_and_while_its_session_lives() {
         assert!(forged >= good.len() - 1, "the operator is told: {forged}");
         assert!(shows(&world, &good, [0; 32]));
         assert!(!shows(&world, &good, [0; 32]), "a second time");
-        stranger::token(&session, 1).await.expect("a token")
+        let late = stranger::token(&session, 1).await.expect("a token");
+        let mut shown = 0;
+        while let Ok(token) = stranger::token(&session, 2 + shown).await {
+            shows(&world, &token, [0; 32]);
+            shown += 1;
+            assert!(shown < 100, "it has four streams at a time");
+        }
+        late
     });
     wait_for("no session is left", || world.daemon.sessions.load(Ordering::SeqCst) == 0);
     assert!(!shows(&world, &after, [0; 32]), "its session has ended");
@@ -537,6 +545,34 @@ fn a_client_that_falls_silent_in_a_session_is_let_go_with_all_it_had() {
 }
 
 #[test]
+fn a_client_that_only_says_that_it_moves_is_let_go() {
+    let world = World::with(Duration::from_secs(1));
+    let before = tree(&world.path("r"));
+    stranger::run(async {
+        let room = stranger::room(world.daemon.address, "m").await;
+        let ear = Ear::default();
+        let session = stranger::push(&room, b"", &ear).await.expect("it may be written");
+        stranger::begin(&session, b"").await.expect("it begins");
+        let begun = Instant::now();
+        let mut moved = 0;
+        let mut beats = tokio::time::interval(Duration::from_millis(50));
+        while ear.ended.get().is_none() {
+            beats.tick().await;
+            assert!(begun.elapsed() < Duration::from_secs(30), "it is still believed");
+            moved += 1;
+            let mut request = session.ping_request();
+            request.get().set_moved(moved);
+            if request.send().promise.await.is_err() {
+                break;
+            }
+        }
+        assert!(begun.elapsed() > Duration::from_secs(3), "it is believed for a while");
+        assert_eq!(end_of(&ear).await, Some(STALLED));
+    });
+    world.assert_unharmed(&before);
+}
+
+#[test]
 fn of_two_who_write_the_same_path_the_last_one_wins_whole() {
     let world = World::new();
     let before = tree(&world.path("r"));
@@ -632,8 +668,10 @@ fn a_daemon_that_leaves_in_any_phase_is_missed_at_once() {
         let begun = Instant::now();
         let kind = pulled(Lie::Leaves(call), Verb::Copy);
         assert!(begun.elapsed() < Duration::from_secs(20), "{call}: {:?}", begun.elapsed());
-        let wanted = if call == "hello" { ErrorKind::Unreachable } else { ErrorKind::Disconnected };
-        assert_eq!(kind, wanted, "{call}");
+        // What is asked first goes out with the greeting, whose answer may be lost with it.
+        let is_early = ["hello", "module", "pull"].contains(&call);
+        let is_missed = kind == ErrorKind::Disconnected && call != "hello";
+        assert!(is_missed || is_early && kind == ErrorKind::Unreachable, "{call}: {kind:?}");
     }
 }
 

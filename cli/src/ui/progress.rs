@@ -70,6 +70,10 @@ impl Line {
             return;
         }
         self.shown_at = Some(elapsed);
+        // What is sent again after a stream broke was counted before.
+        let bytes = progress.bytes.min(progress.bytes_known);
+        let progress =
+            Progress { bytes, files: progress.files.min(progress.files_known), ..progress };
         if matches!(self.shape, Shape::Events) {
             return super::tell(&json::progress_event(progress, elapsed));
         }

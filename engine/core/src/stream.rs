@@ -4,6 +4,7 @@
 use std::any::Any;
 use std::fmt;
 use std::io;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
 use crate::entry::Meta;
@@ -66,6 +67,8 @@ pub struct Plane {
     pub held: OnceLock<Box<dyn Any + Send + Sync>>,
     /// What whoever made the streams does to metadata that come on one.
     pub translation: OnceLock<Translation>,
+    /// How many tasks wait for a stream, kept by the engine: what whoever dials goes by.
+    pub waiting: Arc<AtomicUsize>,
 }
 
 /// Gives metadata of the peer the numbers that its owners have here.

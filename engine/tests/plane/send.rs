@@ -238,9 +238,9 @@ fn a_stream_that_breaks_is_told_and_not_used_again() {
             xattrs: true,
         };
         rig.submit(Task::Send(task));
-        rig.lost(3);
         let Ok(Output::Sent(sent)) = rig.done() else { panic!("not sent") };
         assert_eq!(sent.slot, None, "it must be asked for again");
+        rig.lost(3);
         let (sent, files) = send(&mut rig, &page, Part::Whole, ("large", 0));
         assert_eq!((sent.slot, files[0].is_whole), (Some(Slot(0)), true));
     }

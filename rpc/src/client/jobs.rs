@@ -52,6 +52,7 @@ impl Client {
 
 impl Conn {
     async fn jobs(&self) -> Result<jobs::Client, Error> {
+        self.greeted().await?;
         let answer = self.daemon.jobs_request().send().promise.await;
         let answer = answer.map_err(|error| self.failed(&error))?;
         let answer = answer.get().map_err(unreadable)?;

@@ -1,6 +1,8 @@
 //! A session with a daemon: how it is opened, begun and fed. It must not know what it transfers.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -16,19 +18,19 @@ use blit_core::spec::TransferSpec;
 use blit_core::stream::{Packing, Plane, Slot};
 use blit_core::summary::Summary;
 use blit_schema::session_capnp as schema;
-use tokio::sync::mpsc::UnboundedReceiver;
+use futures::future::try_join;
 use tokio::task::spawn_local;
 
 use super::peer::PeerEnd;
 use super::{CALL_TIMEOUT, Client, Conn};
 use crate::carrier::{Arriving, Leaving};
-use crate::connect::{Access, DATA_TIMEOUT, token};
+use crate::connect::{Access, token};
 use crate::convert::{self, narrow, protocol, unreadable};
-use crate::link::{Far, Mailbox, Said, pump, watch};
+use crate::data::Grant;
+use crate::link::{Far, Mailbox, Unsaid, pump, watch};
 use crate::owners::Names;
 use crate::shown::{Shown, place};
 use crate::streams::Streams;
-use crate::token::Token;
 
 /// What a daemon is asked to take part in.
 pub(crate) enum Order {
@@ -62,7 +64,7 @@ pub(crate) struct Beside {
 pub(crate) struct Joint {
     pub(crate) port: Port,
     pub(crate) plane: Arc<Plane>,
-    pub(crate) outbox: UnboundedReceiver<Said<Infallible>>,
+    pub(crate) outbox: Unsaid<Infallible>,
     pub(crate) words: Sender<Word>,
     pub(crate) streams: Option<Arc<Streams>>,
     pub(crate) closing: Arc<AtomicBool>,
@@ -72,6 +74,10 @@ pub(crate) struct Joint {
     pub(crate) lone: bool,
     /// The daemon is gone when it says nothing for so long.
     pub(crate) silence: Duration,
+    /// Who waits for the token of the first data connection.
+    pub(crate) grant: Option<Grant>,
+    /// Nothing is decided here between the opening of the session and its begin.
+    pub(crate) begins: bool,
 }
 
 /// What a daemon says of a session beside frames.
@@ -120,28 +126,37 @@ impl Client {
         let module = remote.module.clone().unwrap_or_default();
         let (spec, names) = (spec.clone(), access.names);
         let shown = place(remote, b"").into_bytes();
+        let packing = self.packing(access);
         let manner = Manner {
             plaintext_data: access.plaintext_data,
             numeric_ids: names.is_numeric,
-            packing: self.packing(access),
+            packing,
         };
         self.ask(("open session at", OPEN_TIMEOUT), control, move |conn| async move {
+            // All calls go out at once. What is known of the daemon and the module is judged first.
+            let (module, found) = conn.module(&module);
             let silence = joint.silence;
-            let module = conn.unless_silent(conn.module(&module), silence).await?;
             let Joint {
                 port, plane, outbox, words, streams, closing, shown: looking, lone, ..
             } = joint;
             let mailbox = Mailbox::new((port, &plane), conn.who.clone(), names, closing);
+            let mailbox = mailbox.beside(&outbox);
             let mailbox = match looking {
                 Some(looking) => mailbox.show(looking),
                 None => mailbox,
             };
             let mailbox = Rc::new(mailbox);
-            let word = words.clone();
+            let (word, agreed) = (words.clone(), streams.clone());
             let end = PeerEnd { mailbox: Rc::clone(&mailbox), words, streams, lone };
             let peer: schema::peer::Client = capnp_rpc::new_client(end);
-            let ask = Ask { conn: &conn, module: &module, spec: &spec, manner, shown };
-            let (session, opened) = conn.unless_silent(ask.open(order, peer), silence).await?;
+            let (grant, begins) = (RefCell::new(joint.grant), joint.begins);
+            let ask =
+                Ask { conn: &conn, module: &module, spec: &spec, manner, shown, grant, begins };
+            let opening = try_join(found, ask.open(order, peer));
+            let ((), (session, opened)) = conn.unless_silent(opening, silence).await?;
+            if let Some(streams) = agreed {
+                streams.agree(conn.greeted().await?.packing(packing));
+            }
             *conn.session.borrow_mut() = Some(session.clone());
             let far = Far::Daemon(session);
             drop(spawn_local(attend(far, mailbox, (outbox, word), (names, silence))));
@@ -159,24 +174,17 @@ impl Client {
     ) -> Result<(), Error> {
         let name = new_name.map(|name| name.as_bytes().to_vec()).unwrap_or_default();
         self.ask(("begin session at", CALL_TIMEOUT.min(silence)), control, |conn| async move {
-            let mut request = conn.session()?.begin_request();
-            request.get().set_new_name(&name);
-            let answer = request.send().promise.await.map_err(|error| conn.failed(&error))?;
-            let answer = answer.get().map_err(unreadable)?;
-            convert::read_error(answer.get_error().map_err(unreadable)?)
+            let session = conn.session()?;
+            begin(&conn, &session, &name).await
         })
     }
 
-    /// What a data connection has to show.
-    pub(crate) fn token(&self, slot: Slot, control: &Control) -> Result<Token, Error> {
-        self.ask(("ask for data connection to", DATA_TIMEOUT), control, move |conn| async move {
-            let mut request = conn.session()?.token_request();
-            request.get().set_slot(slot.0);
-            let answer = request.send().promise.await.map_err(|error| conn.failed(&error))?;
-            let answer = answer.get().map_err(unreadable)?;
-            convert::read_error(answer.get_error().map_err(unreadable)?)?;
-            token(answer.get_token().map_err(unreadable)?)
-        })
+    /// Asks for what a data connection has to show, for whoever dials it.
+    pub(crate) fn grant(&self, slot: Slot, grant: Grant) {
+        self.tell(move |conn| match conn.session() {
+            Ok(session) => give_token(&conn, &session, slot, grant),
+            Err(error) => drop(grant.try_send(Err(error))),
+        });
     }
 
     /// Lets the control connection carry a data stream.
@@ -214,11 +222,42 @@ impl Conn {
     }
 }
 
+/// Lets a session start.
+fn begin(
+    conn: &Rc<Conn>,
+    session: &schema::session::Client,
+    new_name: &[u8],
+) -> impl Future<Output = Result<(), Error>> + use<> {
+    let mut request = session.begin_request();
+    request.get().set_new_name(new_name);
+    let (called, conn) = (request.send(), Rc::clone(conn));
+    async move {
+        let answer = called.promise.await.map_err(|error| conn.failed(&error))?;
+        let answer = answer.get().map_err(unreadable)?;
+        convert::read_error(answer.get_error().map_err(unreadable)?)
+    }
+}
+
+/// Asks for a token and passes it on when it comes.
+fn give_token(conn: &Rc<Conn>, session: &schema::session::Client, slot: Slot, grant: Grant) {
+    let mut request = session.token_request();
+    request.get().set_slot(slot.0);
+    let (called, conn) = (request.send(), Rc::clone(conn));
+    let asked = async move {
+        let answer = called.promise.await.map_err(|error| conn.failed(&error))?;
+        let answer = answer.get().map_err(unreadable)?;
+        convert::read_error(answer.get_error().map_err(unreadable)?)?;
+        token(answer.get_token().map_err(unreadable)?)
+    };
+    // Whoever dialled may have given up.
+    drop(spawn_local(async move { drop(grant.try_send(asked.await)) }));
+}
+
 /// Sends what the session says and watches whether the daemon is there, for as long as it is.
 async fn attend(
     far: Far,
     mailbox: Rc<Mailbox>,
-    (outbox, words): (UnboundedReceiver<Said<Infallible>>, Sender<Word>),
+    (outbox, words): (Unsaid<Infallible>, Sender<Word>),
     (names, silence): (Names, Duration),
 ) {
     let watched = Rc::clone(&mailbox);
@@ -245,15 +284,34 @@ struct Manner {
 
 /// What every request that opens a session has.
 struct Ask<'a> {
-    conn: &'a Conn,
+    conn: &'a Rc<Conn>,
     module: &'a blit_schema::control_capnp::module::Client,
     spec: &'a TransferSpec,
     manner: Manner,
     /// What the module is called in messages.
     shown: Vec<u8>,
+    grant: RefCell<Option<Grant>>,
+    begins: bool,
 }
 
 impl Ask<'_> {
+    /// Lets those calls follow an order that need not wait for its answer, which is judged before theirs.
+    fn follow(
+        &self,
+        session: &schema::session::Client,
+    ) -> impl Future<Output = Result<(), Error>> + use<> {
+        if let Some(grant) = self.grant.take() {
+            give_token(self.conn, session, Slot(0), grant);
+        }
+        let begun = self.begins.then(|| begin(self.conn, session, b""));
+        async move {
+            match begun {
+                Some(begun) => begun.await,
+                None => Ok(()),
+            }
+        }
+    }
+
     async fn open(
         &self,
         order: Order,
@@ -271,10 +329,12 @@ impl Ask<'_> {
                 target.set_one_file(one_file);
                 write_beside(beside.backup.as_ref(), target.reborrow().init_backup());
                 write_beside(beside.reference.as_ref(), target.init_reference());
-                let answer = request.send().promise.await;
-                let answer = answer.map_err(|error| self.conn.failed(&error))?;
+                let called = request.send();
+                let begun = self.follow(&called.pipeline.get_session());
+                let answer = called.promise.await.map_err(|error| self.conn.failed(&error))?;
                 let answer = answer.get().map_err(unreadable)?;
                 convert::read_error(answer.get_error().map_err(unreadable)?)?;
+                begun.await?;
                 let name = answer.get_new_name().map_err(unreadable)?;
                 let place = answer.get_place().map_err(unreadable)?;
                 let ids = convert::read_ids(place.get_ids().map_err(unreadable)?);
@@ -293,10 +353,12 @@ impl Ask<'_> {
                 let mut source = params.init_source();
                 source.set_path(&path.to_bytes());
                 source.set_contents(contents);
-                let answer = request.send().promise.await;
-                let answer = answer.map_err(|error| self.conn.failed(&error))?;
+                let called = request.send();
+                let begun = self.follow(&called.pipeline.get_session());
+                let answer = called.promise.await.map_err(|error| self.conn.failed(&error))?;
                 let answer = answer.get().map_err(unreadable)?;
                 convert::read_error(answer.get_error().map_err(unreadable)?)?;
+                begun.await?;
                 Ok((answer.get_session().map_err(unreadable)?, Opened::default()))
             }
             Order::Remove(paths) => self.remove(&paths, peer).await,
@@ -318,9 +380,12 @@ impl Ask<'_> {
             source.set_path(&path.to_bytes());
             source.set_contents(*contents);
         }
-        let answer = request.send().promise.await.map_err(|error| self.conn.failed(&error))?;
+        let called = request.send();
+        let begun = self.follow(&called.pipeline.get_session());
+        let answer = called.promise.await.map_err(|error| self.conn.failed(&error))?;
         let answer = answer.get().map_err(unreadable)?;
         convert::read_error(answer.get_error().map_err(unreadable)?)?;
+        begun.await?;
         let mut opened = Opened::default();
         let found = answer.get_found().map_err(unreadable)?;
         if found.len() as usize != paths.len() {
@@ -350,9 +415,12 @@ impl Ask<'_> {
         for (index, path) in (0..).zip(paths) {
             list.set(index, &path.to_bytes());
         }
-        let answer = request.send().promise.await.map_err(|error| self.conn.failed(&error))?;
+        let called = request.send();
+        let begun = self.follow(&called.pipeline.get_session());
+        let answer = called.promise.await.map_err(|error| self.conn.failed(&error))?;
         let answer = answer.get().map_err(unreadable)?;
         convert::read_error(answer.get_error().map_err(unreadable)?)?;
+        begun.await?;
         Ok((answer.get_session().map_err(unreadable)?, Opened::default()))
     }
 

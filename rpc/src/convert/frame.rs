@@ -1,14 +1,14 @@
 //! What the two roles tell each other, as messages. Where an entry can be read does not travel.
 //! It must not know which role may say what.
 
+use blit_core::Error;
 use blit_core::codec::{Decoder, Encoder, Malformed};
 use blit_core::entry::Entry;
 use blit_core::event::Event;
 use blit_core::frame::{DirId, Frame, Listing, Need, PageNumber, Settled, Want};
 use blit_core::path::Name;
-use blit_core::session::schedule::{PAGE_ENTRIES_MAX, RANGE_BYTES};
+use blit_core::session::schedule::PAGE_ENTRIES_MAX;
 use blit_core::stream::{Part, Range, Slot, Ticket};
-use blit_core::{Error, header};
 use blit_schema::session_capnp as schema;
 
 use super::{error_bytes, narrow, protocol, summary, told_error, unreadable};
@@ -256,7 +256,7 @@ fn read_need(from: schema::need::Reader<'_>) -> Result<Need, Error> {
     if from.get_has_known() {
         let bytes = from.get_known().map_err(unreadable)?;
         let (digests, rest) = bytes.as_chunks::<DIGEST_BYTES>();
-        if !rest.is_empty() || digests.len() as u64 > RANGE_BYTES.div_ceil(header::BLOCK_BYTES) {
+        if !rest.is_empty() || digests.len() > KNOWN_BLOCKS_MAX {
             return Err(protocol("the peer sent more digests than a range has blocks"));
         }
         known = Some(digests.iter().map(|digest| u128::from_le_bytes(*digest)).collect());
@@ -323,6 +323,8 @@ fn usize_of(number: u32) -> usize {
 }
 
 const DIGEST_BYTES: usize = 16;
+/// Blocks of one range whose digests are told.
+const KNOWN_BLOCKS_MAX: usize = 256;
 /// What any frame takes, about.
 const FRAME_BYTES: usize = 64;
 /// What an entry takes at least on its way.

@@ -31,7 +31,7 @@ use super::work::{self, Ended, Ready, Work};
 use super::{Happening, Joinable, Shared, Traffic, refused};
 use crate::carrier::carrier;
 use crate::convert::{self, narrow, unreadable};
-use crate::link::{Far, Mailbox, Said, pump, watch};
+use crate::link::{self, Far, Mailbox, Unsaid, pump, watch};
 use crate::local::Asker;
 use crate::owners::Names;
 use crate::streams::Streams;
@@ -79,7 +79,7 @@ pub(super) async fn open(opening: Opening) -> Result<Opened, Error> {
     let Opening { guest, module, shown, order, spec, peer, .. } = opening;
     let Opening { numeric_ids, plaintext_data, packing, .. } = opening;
     let place = Place::take(&guest);
-    let (outbox, frames) = unbounded_channel();
+    let (outbox, frames) = link::outbox();
     let (notices, changes) = channel(CHANGES_WAITING_MAX);
     let (begin, begun) = sync_channel(1);
     let (ready, answer) = oneshot::channel();
@@ -106,14 +106,12 @@ pub(super) async fn open(opening: Opening) -> Result<Opened, Error> {
     let Ready { mut answer, port, engine, plane, end: data, numeric_ids: by_module } = ready;
     answer.keep_ids(&guest.caller);
     guest.shared.host.note(&Happening::Began(&guest.caller, deed.order.word(), &module));
-    let names = match numeric_ids || by_module {
-        true => Names::NUMERIC,
-        false => guest.shared.settings.names,
-    };
-    let mailbox = Local::new(mailbox(&guest, (&port, &plane), (names, lone), closing));
-    let (lost, losses) = unbounded_channel();
-    // After the session nobody wants to know.
-    let streams = Streams::new(packing, move |slot| lost.send(slot).unwrap_or_default());
+    let numeric = numeric_ids || by_module;
+    let names = if numeric { Names::NUMERIC } else { guest.shared.settings.names };
+    let mailbox =
+        Local::new(mailbox(&guest, (&port, &plane), (names, lone), closing).beside(&frames));
+    let silence = guest.shared.settings.stall_timeout;
+    let (streams, losses) = streams(&guest, packing);
     let id = guest.shared.next_session.fetch_add(1, Ordering::Relaxed);
     let job = Entered::new(&guest.shared, id, deed, (&guest.caller, port.clone()));
     let entry = data.map(|end| Joinable {
@@ -132,7 +130,7 @@ pub(super) async fn open(opening: Opening) -> Result<Opened, Error> {
         far: far.clone(),
         mailbox: Local::clone(&mailbox),
         names,
-        silence: guest.shared.settings.stall_timeout,
+        silence,
         peer,
         guest: Rc::clone(&guest),
         module,
@@ -147,6 +145,17 @@ pub(super) async fn open(opening: Opening) -> Result<Opened, Error> {
     Ok(Opened { session: capnp_rpc::new_client(session), answer })
 }
 
+/// The streams of a session, and those that have ended.
+fn streams(guest: &Guest, packing: Packing) -> (Arc<Streams>, UnboundedReceiver<Slot>) {
+    let (lost, losses) = unbounded_channel();
+    let max = usize::from(guest.shared.settings.streams_max);
+    // After the session nobody wants to know.
+    let streams = Streams::new(max, move |slot, _| lost.send(slot).unwrap_or_default());
+    streams.agree(packing);
+    (streams, losses)
+}
+
+/// What arrives from the client of a session.
 fn mailbox(
     guest: &Guest,
     (port, plane): (&Port, &Arc<Plane>),
@@ -154,7 +163,8 @@ fn mailbox(
     closing: Arc<AtomicBool>,
 ) -> Mailbox {
     let who = format!("the client {}", guest.caller.peer);
-    Mailbox::new((port.clone(), plane), who, names, closing).alone(lone)
+    let believed = WORD_TIMEOUTS * guest.shared.settings.stall_timeout;
+    Mailbox::new((port.clone(), plane), who, names, closing).alone(lone).doubting(believed)
 }
 
 /// A session in the list of those that data connections can join.
@@ -204,7 +214,7 @@ impl Attending {
     /// Until the session has ended and the client knows it, or is gone.
     async fn attend(
         self,
-        said: UnboundedReceiver<Said<Ended>>,
+        said: Unsaid<Ended>,
         changes: Receiver<Change>,
         losses: UnboundedReceiver<Slot>,
     ) {
@@ -333,7 +343,8 @@ impl Seat {
     fn issue(&self, params: &session::TokenParams) -> Result<Vec<u8>, Error> {
         let slot = params.get().map_err(unreadable)?.get_slot();
         let shared = &self.guest.shared;
-        if self.entry.borrow().is_none() || slot >= shared.settings.streams_max {
+        let are_full = self.entry.borrow().as_ref().is_none_or(|entry| entry.streams.are_full());
+        if Slot(slot) == Slot::CONTROL || are_full {
             let why =
                 format!("a session has at most {} data connections", shared.settings.streams_max);
             return Err(refused("open data connection", b"", &why));
@@ -452,3 +463,6 @@ pub(super) async fn question<T: Send + 'static>(
 const CHANGES_WAITING_MAX: usize = 16 << 10;
 /// Changes of one message.
 const CHANGES_MAX: usize = 512;
+/// A client may say for so many stall timeouts that it moves without anything of it coming or going: by default, one that does not
+/// tell the truth is let go within a minute.
+const WORD_TIMEOUTS: u32 = 4;

@@ -16,12 +16,12 @@ use blit_core::stream::{End, Plane};
 use blit_core::summary::{Change, Notice, Summary};
 use blit_core::task::Root;
 use blit_core::{Error, ErrorKind};
-use tokio::sync::mpsc::{Sender, UnboundedSender};
+use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 
 use super::order::{self, Answer, Order};
 use super::{Caller, Shared, Workshop};
-use crate::link::{RemoteLink, Said};
+use crate::link::{Outbox, RemoteLink, Said};
 use crate::local::Asker;
 
 /// What a session's thread works on.
@@ -33,7 +33,7 @@ pub(super) struct Work {
     pub(super) shown: Vec<u8>,
     pub(super) order: Order,
     pub(super) spec: TransferSpec,
-    pub(super) outbox: UnboundedSender<Said<Ended>>,
+    pub(super) outbox: Outbox<Ended>,
     pub(super) notices: Sender<Change>,
     pub(super) closing: Arc<AtomicBool>,
     /// The client lets the session begin; gone, it never will.
@@ -98,7 +98,7 @@ pub(super) fn run(work: Work, ready: oneshot::Sender<Result<Ready, Error>>) {
     let matched = spec.filter.as_ref().map(|filter| filter.matched()).unwrap_or_default();
     let (known, told) = sync_channel(0);
     let summary = session.summary().clone();
-    if outbox.send(Said::Ended(Ended { summary, error, matched, known })).is_ok() {
+    if outbox.say(Said::Ended(Ended { summary, error, matched, known })) {
         // Nothing is sent: it ends by being dropped, or by the time.
         told.recv_timeout(KNOWN_TIMEOUT).unwrap_or_default();
     }

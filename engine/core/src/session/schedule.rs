@@ -34,28 +34,115 @@ pub const WANTED_ENTRIES_MAX: usize = 4 * WINDOW_ENTRIES_MAX;
 /// Tasks per worker that a session keeps queued at the engine, so that no worker waits for the loop.
 pub const TASKS_PER_WORKER_MAX: usize = 4;
 
-/// Receiving tasks that a destination keeps at its engine, on top of those that work: what the source has been asked for.
-/// Hides a long way; the bytes under way are bounded by the streams, not by this.
+/// Receiving tasks that a destination keeps at its engine, on top of those that work: what the source has been asked for, and
+/// keeps at its own as sending ones. Hides a long way; the bytes under way are bounded by the streams, not by this.
 pub const RECEIVES_MAX: usize = 128;
 
 /// Files from another machine from this size on are drafts, fetched in ranges and taken up again after a cut.
 pub const DRAFT_BYTES_MIN: u64 = 8 << 20;
 
-/// Bytes per range of a large file: a fraction of a second on a fast link, so that the streams end together. A multiple of the
-/// block that is compared.
-pub const RANGE_BYTES: u64 = 32 << 20;
+/// Bytes per range of a large file: so few that a file of some hundred megabytes keeps all streams of a long way busy and they
+/// end together, so many that asking for one costs nothing to speak of. A multiple of the block that is compared.
+pub const RANGE_BYTES: u64 = 8 << 20;
 
-/// Data connections of one session: one worker keeps one busy, and more than a few gain nothing on one way.
-pub fn streams_wanted(limits: Limits) -> u16 {
-    u16::try_from(limits.workers.clamp(1, STREAMS_MAX)).unwrap_or(1)
-}
-
-/// See [`streams_wanted`].
-const STREAMS_MAX: usize = 4;
+/// A stream that nothing was sent on for so long is closed at the source, unless it is the last one.
+pub const STREAM_IDLE: Duration = Duration::from_secs(5);
 
 /// Ranges of one large file that are compared or fetched at the same time. What waits for its turn takes no memory, whatever
 /// size the file is said to have.
 pub const RANGES_MAX: usize = RECEIVES_MAX;
+
+/// How many data connections a session has. They are dialled while tasks wait for one: at once as many as the cores can feed,
+/// and then, where the way is the bound and not the cores, twice as many as long as that makes it faster. A way that is long for
+/// the window of one connection needs many.
+#[derive(Debug)]
+pub struct Streams {
+    begin: usize,
+    max: usize,
+    /// How fast it went before the last ones were added.
+    before: Option<u64>,
+    /// For how many looks no more are tried, and for how many after the next attempt that gains nothing.
+    resting: u32,
+    rest: u32,
+}
+
+/// What the streams of a session have done since the last look.
+#[derive(Clone, Copy, Debug)]
+pub struct Flow {
+    /// Streams that are there or being dialled.
+    pub living: usize,
+    /// Tasks that wait for one.
+    pub waiting: usize,
+    /// Over all of them together.
+    pub bytes_per_sec: u64,
+}
+
+impl Streams {
+    /// For a session whose engine has these limits.
+    pub fn new(limits: Limits) -> Self {
+        let begin = limits.workers.clamp(1, STREAMS_BEGIN_MAX);
+        Self { begin, max: STREAMS_MAX, before: None, resting: 0, rest: REST_LOOKS }
+    }
+
+    /// It took so long to dial a stream, which is a few turns of the way. Says how long the new one has to get going before it is
+    /// judged. On a long way more streams are worth more however few the cores are.
+    pub fn dialled(&mut self, time: Duration) -> Duration {
+        if time >= LONG_DIAL {
+            self.begin = STREAMS_BEGIN_MAX;
+        }
+        (2 * time).clamp(Duration::from_millis(250), Duration::from_secs(3))
+    }
+
+    /// The peer takes no more than `living`.
+    pub fn limit(&mut self, living: usize) {
+        self.max = self.max.min(living.max(1));
+    }
+
+    /// Whether the cores alone are worth more than there are, so that nothing needs to be measured first.
+    pub fn are_few(&self, flow: Flow) -> bool {
+        flow.waiting > 0 && flow.living < self.begin.min(self.max)
+    }
+
+    /// How many to add after a look at what the present ones do. To be asked when these have had the time to get going.
+    pub fn add(&mut self, flow: Flow) -> usize {
+        let Flow { living, waiting, bytes_per_sec } = flow;
+        if waiting == 0 || living >= self.max {
+            self.before = None;
+            return 0;
+        }
+        if living < self.begin {
+            return self.begin.min(self.max) - living;
+        }
+        if let Some(before) = self.before.take()
+            && bytes_per_sec < before.saturating_add(before / GAIN_PART)
+        {
+            self.resting = self.rest;
+            self.rest = self.rest.saturating_mul(2);
+        }
+        if self.resting > 0 {
+            self.resting -= 1;
+            return 0;
+        }
+        self.before = Some(bytes_per_sec);
+        living.min(self.max - living)
+    }
+}
+
+/// Streams that are dialled without a measurement, on a machine that has the cores for them.
+const STREAMS_BEGIN_MAX: usize = 4;
+
+/// A way on which it takes so long to dial is long.
+const LONG_DIAL: Duration = Duration::from_millis(60);
+
+/// Streams of one session: as many as fill a way of 100 ms with windows of half a megabyte at 600 Mbit/s. Each takes a thread
+/// and a few megabytes at either end.
+const STREAMS_MAX: usize = 16;
+
+/// The part of the rate that more streams must gain for still more to be tried.
+const GAIN_PART: u64 = 10;
+
+/// Looks without an attempt after the first one that gained nothing.
+const REST_LOOKS: u32 = 10;
 
 /// Work that is done in the calling thread: up to so many files. A job that ends below it starts no thread and no ring.
 pub const INLINE_FILES_MAX: u64 = 8;
@@ -93,10 +180,6 @@ impl Inline {
         let (mut files, mut bytes, mut count) = (0, 0, 0);
         for task in tasks {
             count += 1;
-            if matches!(task, Task::Send(_)) {
-                // Who sends waits for the peer, which the calling thread must not.
-                files += INLINE_FILES_MAX + 1;
-            }
             if let Task::Copy(copy) = task {
                 files += copy.picks.len() as u64;
                 bytes += copy.entries().map(|(_, entry)| entry.meta.size).sum::<u64>();
@@ -122,3 +205,49 @@ pub(super) fn whole_directory_is_one_task(files: usize, bytes: u64, queued: usiz
 
 /// From so many queued tasks on, the cores have enough to do.
 const BUSY_TASKS_MIN: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flow(living: usize, bytes_per_sec: u64) -> Flow {
+        Flow { living, waiting: 5, bytes_per_sec }
+    }
+
+    #[test]
+    fn streams_are_added_while_they_make_it_faster() {
+        let mut streams = Streams::new(Limits { workers: 2 });
+        assert!(streams.are_few(flow(1, 0)) && !streams.are_few(flow(2, 0)));
+        assert_eq!(streams.add(flow(1, 0)), 1);
+        assert_eq!(streams.add(flow(2, 200)), 2);
+        assert_eq!(streams.add(flow(4, 400)), 4);
+        assert_eq!(streams.add(flow(8, 790)), 8);
+        assert_eq!(streams.add(flow(16, 1500)), 0, "there may be no more");
+    }
+
+    #[test]
+    fn after_an_attempt_that_gained_nothing_the_next_one_comes_late_and_later_each_time() {
+        let mut streams = Streams::new(Limits { workers: 2 });
+        assert_eq!(streams.add(flow(2, 200)), 2);
+        let tries = (0..100).filter(|_| streams.add(flow(4, 205)) > 0).count();
+        assert_eq!(tries, 3, "after 10, 20 and 40 looks");
+    }
+
+    #[test]
+    fn none_is_added_while_nothing_waits_or_the_peer_takes_no_more() {
+        let mut streams = Streams::new(Limits { workers: 8 });
+        assert_eq!(streams.add(Flow { waiting: 0, ..flow(1, 100) }), 0);
+        assert!(!streams.are_few(Flow { waiting: 0, ..flow(1, 100) }));
+        assert_eq!(streams.add(flow(1, 100)), 3);
+        streams.limit(4);
+        assert_eq!(streams.add(flow(4, 100)), 0);
+    }
+
+    #[test]
+    fn on_a_long_way_more_are_dialled_and_they_are_judged_later() {
+        let mut streams = Streams::new(Limits { workers: 1 });
+        let mut look = |millis| streams.dialled(Duration::from_millis(millis)).as_millis();
+        assert_eq!((look(0), look(400), look(9000)), (250, 800, 3000));
+        assert_eq!(streams.add(flow(1, 100)), 3);
+    }
+}

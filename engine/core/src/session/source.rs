@@ -11,7 +11,7 @@ use super::Actions;
 use super::departures::{Departure, Departures, Outcome};
 use super::desk::Desk;
 use super::lendings::Lendings;
-use super::schedule::{PAGE_ENTRIES_MAX, WINDOW_ENTRIES_MAX};
+use super::schedule::{PAGE_ENTRIES_MAX, RECEIVES_MAX, WINDOW_ENTRIES_MAX};
 use crate::engine::Limits;
 use crate::entry::{Entry, Kind};
 use crate::error::{Error, ErrorKind};
@@ -98,6 +98,8 @@ impl Source {
 
     pub(super) fn lend_over(&mut self, plane: Arc<Plane>) {
         self.lendings = Some(Lendings::new(plane, self.spec.preserve.reads_xattrs()));
+        // What waits for a stream must not keep listings waiting.
+        self.desk.widen(RECEIVES_MAX);
     }
 
     pub(super) fn start(&mut self, out: &mut Actions) {

@@ -641,6 +641,7 @@ fn what_is_not_a_daemon_is_unreachable() {
 }
 
 /// Without encryption, so that all that is said can be searched for what is not to be told.
+#[cfg(unix)]
 #[test]
 fn no_message_to_a_client_tells_where_a_module_is() {
     let world = World::new();
